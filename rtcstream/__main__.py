@@ -1,0 +1,144 @@
+"""The command line: ``python -m rtcstream [NAME | app.py[:stream] | package.module:stream]``."""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import loading, reload
+from .errors import CommandError
+from .gallery import Gallery
+from .server import Servable, ServerOptions, run
+
+EPILOG = """\
+examples:
+  python -m rtcstream                            the gallery of all examples
+  python -m rtcstream webcam_filter              one of them
+  python -m rtcstream app.py --reload            your own program, started again when you save it
+  python -m rtcstream app.py --https --host 0.0.0.0   for phones on the same network
+  python -m rtcstream app.py -- --model tiny     what follows -- reaches the program as sys.argv
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rtcstream",
+        description="Serve a Python function on live camera, in any browser.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "target",
+        nargs="?",
+        metavar="NAME | app.py[:stream] | package.module:stream",
+        help="an example's name, or a program of yours; without it, the gallery of examples",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8080, help="port to listen on, 0 for any (%(default)s)"
+    )
+    parser.add_argument(
+        "--https", action="store_true", help="use a self-signed certificate made on the spot"
+    )
+    parser.add_argument("--ssl-cert", metavar="FILE", help="certificate to use, with --ssl-key")
+    parser.add_argument("--ssl-key", metavar="FILE", help="private key of the certificate")
+    parser.add_argument(
+        "--ice-server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT; may be given more than once",
+    )
+    parser.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="another site whose pages may use the streams, or * for all; may be repeated",
+    )
+    parser.add_argument(
+        "--reload", action="store_true", help="start again whenever a file of the program changes"
+    )
+    parser.add_argument(
+        "--log-level",
+        default="warning",
+        choices=["debug", "info", "warning", "error"],
+        help="how much to log (%(default)s)",
+    )
+    parser.add_argument("--list", action="store_true", help="list the examples and exit")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, or 1 after one line on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    mine, program = _split(given)
+    options = parser().parse_args(mine)
+    level = getattr(logging, options.log_level.upper())
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=level)
+    # aioice and aiortc tell at "info" what is of interest when debugging them only.
+    for noisy in ("aioice", "aiortc"):
+        logging.getLogger(noisy).setLevel(max(level, logging.WARNING) if level > 10 else level)
+    try:
+        if options.list:
+            _list()
+            return 0
+        if options.reload:
+            return reload.run(_watched(options.target), [a for a in given if a != "--reload"])
+        sys.argv = [options.target or sys.argv[0], *program]
+        run(
+            _what(options.target),
+            ServerOptions(
+                host=options.host,
+                port=options.port,
+                https=options.https,
+                ssl_cert=options.ssl_cert,
+                ssl_key=options.ssl_key,
+                ice_servers=options.ice_server,
+                cors_origins=options.cors_origin,
+            ),
+        )
+    except CommandError as error:
+        print(f"rtcstream: {error}", file=sys.stderr)
+        logging.getLogger("rtcstream").debug("", exc_info=error)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _split(given: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and what follows ``--``, which is the program's."""
+    if "--" in given:
+        index = list(given).index("--")
+        return list(given[:index]), list(given[index + 1 :])
+    return list(given), []
+
+
+def _what(target: str | None) -> Servable:
+    if target is None:
+        return Gallery()
+    return loading.load(target)
+
+
+def _watched(target: str | None) -> list[Path]:
+    if target is not None:
+        path = Path(target.rpartition(":")[0] or target)
+        if path.suffix == ".py":
+            return [path.resolve().parent]
+        if target not in loading.example_names():
+            return [Path.cwd()]
+    return [loading.EXAMPLES.resolve()]
+
+
+def _list() -> None:
+    for name in loading.example_names():
+        module = importlib.import_module(f"rtcstream.examples.{name}")
+        print(f"{name:16} {loading.sentence(module)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

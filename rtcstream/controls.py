@@ -1,0 +1,260 @@
+"""One control: describe it, parse a value for it; and a session's current values.
+
+``describe`` is the one table from types to controls: nothing else knows what an ``int`` becomes.
+"""
+
+import enum
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+
+from .errors import ControlError
+from .types import Label, Range
+
+MAX_TEXT = 10_000
+"""The longest text that a control takes, in characters."""
+MAX_INTEGER = 2**53 - 1
+"""Beyond this a JSON number is no longer exact everywhere (RFC 8259 section 6)."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
+_NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,4})?")
+
+
+EnumType: TypeAlias = type[enum.Enum]
+ControlType: TypeAlias = Literal["choice", "integer", "number", "boolean", "string"]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A parameter that the page can change while the function runs.
+
+    ``parse`` takes a JSON value to the function's own (an ``Enum`` member, say), ``parse_query``
+    the text of a query string; both raise ControlError. ``to_json`` goes back.
+    """
+
+    name: str
+    label: str
+    type: ControlType
+    default: Any
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[str | int | float, ...] | None = None
+    members: EnumType | None = None
+
+    def parse(self, value: Any) -> Any:
+        return _PARSERS[self.type](self, value)
+
+    def parse_query(self, text: str) -> Any:
+        value: Any = text
+        if self.type == "boolean":
+            value = {"true": True, "false": False}.get(text, text)
+        elif self.type == "integer" and _INTEGER.fullmatch(text):
+            value = int(text)
+        elif self.type == "number" and _NUMBER.fullmatch(text):
+            value = float(text)
+        elif self.choices:
+            value = next((choice for choice in self.choices if str(choice) == text), text)
+        return self.parse(value)
+
+    def to_json(self, value: Any) -> Any:
+        return value.name if isinstance(value, enum.Enum) else value
+
+    def describe(self) -> dict[str, Any]:
+        """The control's entry in ``stream.json``."""
+        return {
+            "name": self.name,
+            "label": self.label,
+            "type": self.type,
+            "default": self.to_json(self.default),
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "step": self.step,
+            "choices": None if self.choices is None else list(self.choices),
+        }
+
+    def reject(self, value: Any, wanted: str) -> ControlError:
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        return ControlError(self.name, f"{self.name} must be {wanted}, not {shown}")
+
+
+def _choice(control: Control, value: Any) -> Any:
+    # A bool equals 0 or 1 and 1.0 equals 1 in Python; on the wire they are different choices.
+    choices = control.choices or ()
+    if not isinstance(value, bool | list | dict):
+        for choice in choices:
+            if choice == value and isinstance(choice, str) == isinstance(value, str):
+                return choice if control.members is None else control.members[str(choice)]
+    raise control.reject(value, "one of " + ", ".join(repr(choice) for choice in choices))
+
+
+def _boolean(control: Control, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise control.reject(value, "true or false")
+
+
+def _string(control: Control, value: Any) -> str:
+    if not isinstance(value, str):
+        raise control.reject(value, "text")
+    if len(value) > MAX_TEXT:
+        raise control.reject(value, f"at most {MAX_TEXT} characters long (it has {len(value)})")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise control.reject(value, "valid Unicode, without lone surrogates")
+    return value
+
+
+def _integer(control: Control, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 5 and 5.0 are the same
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise control.reject(value, "a whole number" + _within(control))
+    return int(_in_range(control, value))
+
+
+def _number(control: Control, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise control.reject(value, "a number" + _within(control))
+    if abs(value) == math.inf or value != value or abs(value) > 1.7e308:
+        raise control.reject(value, "a finite number" + _within(control))
+    return float(_in_range(control, value))
+
+
+def _within(control: Control) -> str:
+    return "" if control.minimum is None else f" from {control.minimum} to {control.maximum}"
+
+
+def _in_range(control: Control, value: float) -> float:
+    low = -MAX_INTEGER if control.type == "integer" else -math.inf
+    low = low if control.minimum is None else control.minimum
+    high = -low if control.maximum is None else control.maximum
+    if not low <= value <= high:
+        raise control.reject(value, f"from {low} to {high}")
+    return value
+
+
+_PARSERS: dict[str, Callable[[Control, Any], Any]] = {
+    "choice": _choice,
+    "boolean": _boolean,
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+}
+
+ACCEPTED = (
+    "Literal['a', 'b'], an Enum, bool, int, float, str, "
+    "Annotated[int, Range(1, 20)] or Annotated[float, Range(0.0, 1.0)]"
+)
+
+
+def describe(name: str, annotation: Any, default: Any) -> Control:
+    """The control for a parameter. Raises ValueError with what to write instead."""
+    options: tuple[Any, ...] = ()
+    if get_origin(annotation) is Annotated:
+        annotation, *rest = get_args(annotation)
+        options = tuple(rest)
+    span = _only(options, Range)
+    label = _only(options, Label)
+    unknown = [o for o in options if not isinstance(o, Range | Label)]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not an option of a control; there are Range and Label")
+    words = label.text if label else name.replace("_", " ").strip().capitalize()
+
+    control = _from_type(name, words, annotation, span)
+    if control.members is not None and isinstance(default, control.members):
+        return _with_default(control, default)
+    try:
+        return _with_default(control, control.parse(default))
+    except ControlError as error:
+        raise ValueError(f"its default does not fit: {error}") from None
+
+
+def _from_type(name: str, label: str, annotation: Any, span: Range | None) -> Control:
+    if span is not None and annotation not in (int, float):
+        raise ValueError(f"{span!r} goes with int or float only")
+    if annotation is bool:
+        return Control(name, label, "boolean", None)
+    if annotation is str:
+        return Control(name, label, "string", None)
+    if annotation is int or annotation is float:
+        kind: ControlType = "integer" if annotation is int else "number"
+        if span is None:
+            return Control(name, label, kind, None)
+        if annotation is int and not all(
+            float(n).is_integer() for n in (span.minimum, span.maximum, span.step or 1)
+        ):
+            raise ValueError(f"{span!r} has fractions, so write Annotated[float, {span!r}]")
+        number = int if annotation is int else float
+        step = None if span.step is None else number(span.step)
+        return Control(name, label, kind, None, number(span.minimum), number(span.maximum), step)
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+        if any(isinstance(c, bool) or not isinstance(c, str | int | float) for c in choices):
+            raise ValueError("the choices of a Literal must be texts or numbers")
+        if len({str(c) for c in choices}) < len(choices):
+            raise ValueError("two choices of the Literal read the same in a query string")
+        return Control(name, label, "choice", None, choices=choices)
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        names = tuple(member.name for member in annotation)
+        if not names:
+            raise ValueError(f"{annotation.__name__} has no members to choose from")
+        return Control(name, label, "choice", None, choices=names, members=annotation)
+    raise ValueError(f"{shown(annotation)} cannot be a control; write one of {ACCEPTED}")
+
+
+def _with_default(control: Control, default: Any) -> Control:
+    return Control(**{**control.__dict__, "default": default})
+
+
+def _only(options: Sequence[Any], kind: type) -> Any:
+    found = [option for option in options if isinstance(option, kind)]
+    if len(found) > 1:
+        raise ValueError(f"it has {len(found)} {kind.__name__} options; keep one")
+    return found[0] if found else None
+
+
+def shown(annotation: Any) -> str:
+    """An annotation as its author wrote it, nearly."""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+class Values:
+    """A session's current values: changed on the event loop, read from any thread.
+
+    ``change`` is all or nothing. A value applies only when its ``seq`` is higher than the last
+    that set that control: one that was overtaken on an unordered channel does no harm.
+    """
+
+    def __init__(self, controls: Sequence[Control]) -> None:
+        self._controls = {control.name: control for control in controls}
+        self._values = {control.name: control.default for control in controls}
+        self._seqs: dict[str, int] = {}
+
+    def first(self, query: Mapping[str, str]) -> None:
+        """Take the first values from a query string. Raises ControlError, changing nothing."""
+        parsed = {name: self._control(name).parse_query(text) for name, text in query.items()}
+        self._values = {**self._values, **parsed}
+
+    def change(self, values: Mapping[str, Any], seq: int) -> None:
+        """Apply a ``set`` message. Raises ControlError, changing nothing."""
+        parsed = {name: self._control(name).parse(value) for name, value in values.items()}
+        newer = {name: v for name, v in parsed.items() if seq > self._seqs.get(name, -1)}
+        self._values = {**self._values, **newer}  # replaced, never changed: readers need no lock
+        self._seqs.update(dict.fromkeys(newer, seq))
+
+    def snapshot(self) -> dict[str, Any]:
+        """All values as the function takes them, consistent with each other; yours to change."""
+        return dict(self._values)
+
+    def to_json(self) -> dict[str, Any]:
+        values = self.snapshot()
+        return {name: control.to_json(values[name]) for name, control in self._controls.items()}
+
+    def _control(self, name: str) -> Control:
+        if name in self._controls:
+            return self._controls[name]
+        known = ", ".join(self._controls) or "none"
+        raise ControlError(name, f"there is no control {name!r}; there are: {known}")

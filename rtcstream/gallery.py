@@ -1,0 +1,51 @@
+"""All examples in one application, each mounted at ``/NAME/``, with a page that shows them."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from .loading import EXAMPLES, Target, example_names, load, sentence
+from .stream import STATIC, Stream
+
+PICTURES = EXAMPLES / "pictures"
+
+
+class Gallery:
+    """The examples, ready to be served like a ``Stream``."""
+
+    name = "rtcstream"
+
+    def app(self) -> web.Application:
+        """An application with the gallery at ``/`` and each example at ``/NAME/``."""
+        app = web.Application()
+        cards = []
+        for name in example_names():
+            example = load(name)
+            cards.append(_card(name, example.target))
+            app.add_subapp(f"/{name}/", example.app())
+
+        async def page(request: web.Request) -> web.StreamResponse:
+            return web.FileResponse(STATIC / "gallery.html")
+
+        async def listing(request: web.Request) -> web.StreamResponse:
+            return web.json_response(cards)
+
+        app.router.add_get("/", page)
+        app.router.add_get("/gallery.json", listing)
+        app.router.add_static("/gallery/", PICTURES)
+        app.router.add_static("/static/", STATIC)
+        return app
+
+
+def _card(name: str, target: Target) -> dict[str, Any]:
+    module = importlib.import_module(f"rtcstream.examples.{name}")
+    picture = Path("gallery", f"{name}.jpg")
+    title = target.title if isinstance(target, Stream) else name.replace("_", " ").capitalize()
+    return {
+        "name": name,
+        "title": title,
+        "description": sentence(module),
+        "picture": picture.as_posix() if (PICTURES / picture.name).is_file() else None,
+    }

@@ -1,0 +1,148 @@
+"""From what the command line was given to what is served."""
+
+import difflib
+import importlib
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
+
+from aiohttp import web
+
+from .errors import CommandError, SignatureError
+from .stream import Stream
+
+Target: TypeAlias = Stream | web.Application
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is served, under the name that it was asked for."""
+
+    name: str
+    target: Target
+
+    def app(self) -> web.Application:
+        return self.target.app() if isinstance(self.target, Stream) else self.target
+
+
+def example_names() -> list[str]:
+    """The names of the examples, in alphabetical order. Raises CommandError without them."""
+    if not EXAMPLES.is_dir():
+        raise CommandError(
+            f"{EXAMPLES} is no folder: this checkout was made without symbolic links. "
+            "Enable them (git config core.symlinks true) and clone again, or install the wheel"
+        )
+    return sorted(p.stem for p in EXAMPLES.glob("*.py") if not p.stem.startswith("_"))
+
+
+def load(target: str) -> Named:
+    """What ``NAME``, ``app.py``, ``app.py:stream`` or ``package.module:stream`` stands for.
+
+    Raises CommandError with one line that says what is wrong.
+    """
+    path, colon, attribute = _split(target)
+    if path.endswith(".py"):
+        if not Path(path).is_file():
+            raise CommandError(f"there is no file {path!r}")
+        module = _run_file(Path(path))
+    elif path in example_names() and not colon:
+        module = _import(f"rtcstream.examples.{path}")
+    elif "." in path or colon:
+        sys.path.insert(0, "")
+        module = _import(path)
+    else:
+        raise CommandError(_unknown(path))
+    name = Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
+    return Named(name, _pick(module, attribute, path))
+
+
+def sentence(module: ModuleType) -> str:
+    """The first paragraph of a module's docstring, on one line."""
+    return " ".join((module.__doc__ or "").split("\n\n")[0].split())
+
+
+def _split(target: str) -> tuple[str, bool, str]:
+    head, colon, attribute = target.rpartition(":")
+    # The colon of a Windows drive is no separator.
+    if colon and attribute.isidentifier() and not (len(head) == 1 and head.isalpha()):
+        return head, True, attribute
+    return target, False, ""
+
+
+def _unknown(name: str) -> str:
+    names = example_names()
+    near = difflib.get_close_matches(name, names, n=len(names), cutoff=0.0)
+    listed = ", ".join(near + [other for other in names if other not in near])
+    return f"there is no example {name!r}; there are: {listed}. A program of yours ends in .py"
+
+
+def _run_file(path: Path) -> ModuleType:
+    sys.path.insert(0, str(path.resolve().parent))  # as `python app.py` does
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise CommandError(f"{str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses and get_type_hints look modules up by name
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise CommandError(_failed(str(path), error)) from error
+    return module
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise CommandError(f"there is no module {name!r}") from None
+        raise CommandError(_failed(name, error)) from error
+    except (Exception, SystemExit) as error:
+        raise CommandError(_failed(name, error)) from error
+
+
+def _failed(name: str, error: BaseException) -> str:
+    if isinstance(error, SignatureError):
+        return f"{name}: {error}"
+    if isinstance(error, SyntaxError):
+        return f"{name} cannot be read: {error.msg} ({error.filename}, line {error.lineno})"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{name} fails when it is imported: {type(error).__name__}: {error}{place}"
+
+
+def _pick(module: ModuleType, attribute: str, path: str) -> Target:
+    if attribute:
+        found = getattr(module, attribute, None)
+        if isinstance(found, Stream | web.Application):
+            return found
+        what = f"of type {type(found).__name__}" if hasattr(module, attribute) else "missing"
+        raise CommandError(
+            f"{path}:{attribute} must be a Stream or an aiohttp web.Application, but is {what}"
+        )
+    found_all: dict[str, Any] = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, Stream | web.Application)
+    }
+    for name in ("stream", "app"):
+        if name in found_all:
+            return found_all[name]  # type: ignore[no-any-return]
+    if len({id(value) for value in found_all.values()}) == 1:
+        return next(iter(found_all.values()))  # type: ignore[no-any-return]
+    if not found_all:
+        raise CommandError(
+            f"{path} has nothing to serve; write in it, for example, `stream = Stream(my_function)`"
+        )
+    names = ", ".join(f"{path}:{name}" for name in found_all)
+    raise CommandError(f"{path} has several streams; name one of {names}")

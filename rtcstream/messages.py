@@ -1,0 +1,184 @@
+"""Data-channel messages to and from dataclasses: the wire contract, version 1, without any I/O."""
+
+import json
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
+
+from .errors import MessageError
+
+MAX_MESSAGE = 64 * 1024
+"""The largest message in bytes of UTF-8, either way."""
+MAX_SEQ = 2**53 - 1
+
+
+# To the server
+
+
+@dataclass(frozen=True)
+class Set:
+    """Change controls: ``values`` by name, ``seq`` grows with each."""
+
+    seq: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ClientData:
+    """Anything that the page wants to tell the function."""
+
+    data: Any
+
+
+ClientMessage: TypeAlias = Set | ClientData
+
+
+def parse(text: str | bytes) -> ClientMessage:
+    """One message from the page. Raises MessageError saying what is wrong with it."""
+    if isinstance(text, bytes):
+        raise MessageError("binary messages have no meaning here; send JSON text")
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_MESSAGE:
+        raise MessageError(f"the message has {size} bytes; at most {MAX_MESSAGE} are taken")
+    try:
+        message = json.loads(text, parse_constant=_refuse_constant)
+    except MessageError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"the message is not JSON: {error}") from None
+    if not isinstance(message, dict):
+        raise MessageError('the message must be a JSON object with a "type"')
+    kind = message.get("type")
+    if kind == "set":
+        return _parse_set(message)
+    if kind == "data":
+        if "data" not in message:
+            raise MessageError('a "data" message must carry "data"')
+        return ClientData(message["data"])
+    shown = repr(kind)[:60]
+    raise MessageError(f'there is no message type {shown} here; there are "set" and "data"')
+
+
+def _parse_set(message: dict[str, Any]) -> Set:
+    seq, values = message.get("seq"), message.get("values")
+    if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq <= MAX_SEQ:
+        raise MessageError('"seq" must be a whole number from 0, higher with each "set"')
+    if not isinstance(values, dict):
+        raise MessageError('"values" must be an object of control names and values', seq)
+    return Set(seq, values)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MessageError(f"{name} is not JSON (RFC 8259 section 6)")
+
+
+# To the page
+
+
+@dataclass(frozen=True)
+class Controls:
+    """All current values: the acknowledgement of the ``set`` numbered ``seq``."""
+
+    type: ClassVar[str] = "controls"
+    seq: int | None
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Error:
+    """A message of the page that was rejected; nothing changed."""
+
+    type: ClassVar[str] = "error"
+    seq: int | None
+    control: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the function made of the frame whose 32-bit RTP timestamp on the wire is ``pts``."""
+
+    type: ClassVar[str] = "result"
+    pts: int | None
+    run: int
+    name: str | None
+    data: Any
+
+
+@dataclass(frozen=True)
+class Log:
+    """A line for the page; ``count`` is how often it has been said so far in this session."""
+
+    type: ClassVar[str] = "log"
+    level: Literal["info", "warning", "error"]
+    message: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """What the session is doing."""
+
+    type: ClassVar[str] = "state"
+    value: Literal["waiting", "loading", "running", "finished"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far something is, 0..1."""
+
+    type: ClassVar[str] = "progress"
+    value: float
+    text: str
+
+
+@dataclass(frozen=True)
+class ServerData:
+    """Anything that the function wants to tell the page."""
+
+    type: ClassVar[str] = "data"
+    data: Any
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The last second: frames a second in and out, time in the function, frames dropped in all.
+
+    ``function_ms`` is the median; ``bitrate`` is in bit/s of media sent; sizes are (width, height).
+    """
+
+    type: ClassVar[str] = "stats"
+    fps_in: float
+    fps_out: float
+    function_ms: float | None
+    dropped: int
+    bitrate: int
+    size_in: tuple[int, int] | None
+    size_out: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class End:
+    """The last message of a session, with why it ends."""
+
+    type: ClassVar[str] = "end"
+    reason: str
+
+
+ServerMessage: TypeAlias = (
+    Controls | Error | Result | Log | State | Progress | ServerData | Stats | End
+)
+
+
+def encode(message: ServerMessage) -> str:
+    """The message as JSON text.
+
+    Raises MessageError when its data has no JSON form, or more than 64 KiB of it.
+    """
+    body = {"type": message.type} | {f.name: getattr(message, f.name) for f in fields(message)}
+    try:
+        text = json.dumps(body, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MessageError(f"it has no JSON form: {error}") from None
+    if len(text) > MAX_MESSAGE:  # ASCII: json.dumps escapes the rest, so characters are bytes
+        raise MessageError(f"it takes {len(text)} bytes of JSON; at most {MAX_MESSAGE} are sent")
+    return text

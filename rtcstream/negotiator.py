@@ -1,0 +1,146 @@
+"""The sessions of one stream: what signaling asks for, answered with peer connections."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+from aiortc import RTCIceCandidate
+
+from .controls import Values
+from .errors import ControlError, NegotiationError
+from .session import MediaSession, NothingToView
+from .signaling import Answer, Candidate, Fragment, Problem
+from .signature import Signature
+from .transport.ice import IceOptions, is_usable_candidate
+from .types import Peer
+
+logger = logging.getLogger("rtcstream.session")
+
+ICE = web.AppKey("rtcstream_ice", IceOptions)
+"""The ICE options of an application and of those mounted in it."""
+
+MAX_CANDIDATES = 128
+"""Trickled candidates of one session: each may become a check to send."""
+
+
+class Sessions:
+    """Opens, finds and ends the sessions of one function; a ``signaling.Negotiator``."""
+
+    def __init__(
+        self, signature: Signature, description: Mapping[str, Any], max_fps: float | None
+    ) -> None:
+        self._signature = signature
+        self._description = description
+        self._max_fps = max_fps
+        self._sessions: dict[str, MediaSession] = {}
+        self._candidates: dict[str, int] = {}
+        self._shared_lock = threading.Lock()
+        self._closing = False
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def describe(self, request: web.Request) -> dict[str, Any]:
+        return {**self._description, "iceServers": list(self.ice_servers(request))}
+
+    def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
+        return _ice(request).servers
+
+    async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
+        peer = Peer(request.remote, dict(request.headers))
+        session, answer = await self.connect(offer, parameters, peer, _ice(request))
+        return Answer(session.id, answer, session.ufrag or session.id[:8])
+
+    async def connect(
+        self, offer: str, parameters: Mapping[str, str], peer: Peer, ice: IceOptions
+    ) -> tuple[MediaSession, str]:
+        """A new session and the answer to its offer. Raises Problem."""
+        if self._closing:
+            raise Problem(503, "Stopping", "The server is stopping.", {"Retry-After": "5"})
+        values = Values(self._signature.controls)
+        try:
+            values.first(parameters)
+        except ControlError as error:
+            raise Problem(400, "Control not accepted", f"{error}.") from None
+        session = MediaSession(
+            self._signature,
+            values,
+            peer,
+            ice=ice,
+            shared_lock=self._shared_lock,
+            max_fps=self._max_fps,
+        )
+        self._sessions[session.id] = session
+        session.on("closed", lambda reason: self._forget(session.id))
+        try:
+            answer = await session.negotiate(offer)
+        except NothingToView as error:
+            raise Problem(
+                409, "Nothing to view", f"{error}; offer to send video.", {"Retry-After": "5"}
+            ) from None
+        except NegotiationError as error:
+            logger.debug("an offer was refused", exc_info=error)
+            raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
+        logger.info("%s begins: %s", session.id[:6], peer.address)
+        return session, answer
+
+    async def trickle(self, session: str, fragment: Fragment) -> None:
+        found = self._find(session)
+        if fragment.ufrag is not None and fragment.ufrag != found.ufrag:
+            raise Problem(
+                422,
+                "No ICE restart",
+                "The fragment is of another ICE generation; open a new session instead.",
+            )
+        count = self._candidates.get(session, 0) + len(fragment.candidates)
+        if count > MAX_CANDIDATES:
+            raise Problem(
+                400, "Too many candidates", f"At most {MAX_CANDIDATES} are taken in a session."
+            )
+        self._candidates[session] = count
+        for candidate in fragment.candidates:
+            if is_usable_candidate(candidate.text.split()):
+                await found.add_candidate(_to_aiortc(candidate))
+
+    async def close(self, session: str) -> None:
+        await self._find(session).end("stopped by the page")
+
+    async def end_all(self, reason: str) -> None:
+        """End every session, and begin no more."""
+        self._closing = True
+        await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))
+
+    def _find(self, session: str) -> MediaSession:
+        if session in self._sessions:
+            return self._sessions[session]
+        raise Problem(
+            404, "Session not found", "It has ended, or never was; open a new one with POST."
+        )
+
+    def _forget(self, session: str) -> None:
+        self._sessions.pop(session, None)
+        self._candidates.pop(session, None)
+
+
+def _ice(request: web.Request) -> IceOptions:
+    return request.config_dict.get(ICE, IceOptions())
+
+
+def _to_aiortc(candidate: Candidate) -> RTCIceCandidate:
+    return RTCIceCandidate(
+        component=candidate.component,
+        foundation=candidate.foundation,
+        ip=candidate.ip,
+        port=candidate.port,
+        priority=candidate.priority,
+        protocol=candidate.protocol,
+        type=candidate.type,
+        relatedAddress=candidate.related_address,
+        relatedPort=candidate.related_port,
+        sdpMid=candidate.mid,
+        sdpMLineIndex=candidate.mline,
+        tcpType=candidate.tcp_type,
+    )

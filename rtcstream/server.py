@@ -1,0 +1,220 @@
+"""What serves streams: address, TLS, who may, and an end."""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from .certificate import self_signed
+from .errors import CommandError
+from .negotiator import ICE
+from .signaling import CORS_ORIGINS, Origins, trusted_hosts
+from .transport.ice import IceOptions, parse_server
+
+logger = logging.getLogger("rtcstream")
+
+SHUTDOWN_TIMEOUT = 1.0
+"""Seconds that requests in progress get when the server ends."""
+
+
+class Servable(Protocol):
+    """A ``Stream``, or anything else that makes an application."""
+
+    @property
+    def name(self) -> str: ...
+
+    def app(self) -> web.Application: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """What belongs to a server rather than to a stream."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    https: bool = False
+    ssl_cert: str | Path | None = None
+    ssl_key: str | Path | None = None
+    ice_servers: Iterable[str | Mapping[str, Any]] = ()
+    cors_origins: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raise CommandError for options that do not go together, or files that are not there."""
+        if not 0 <= self.port <= 65535:
+            raise CommandError(f"the port must be from 0 to 65535, not {self.port}")
+        if (self.ssl_cert is None) != (self.ssl_key is None):
+            raise CommandError("a certificate needs its key: give --ssl-cert and --ssl-key both")
+        for path in (self.ssl_cert, self.ssl_key):
+            if path is not None and not Path(path).is_file():
+                raise CommandError(f"there is no file {str(path)!r}")
+
+    @property
+    def secure(self) -> bool:
+        return self.https or self.ssl_cert is not None
+
+
+def serve(
+    what: Servable | web.Application,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    https: bool = False,
+    ssl_cert: str | Path | None = None,
+    ssl_key: str | Path | None = None,
+    ice_servers: Iterable[str | Mapping[str, Any]] = (),
+    cors_origins: Sequence[str] = (),
+) -> None:
+    """Serve a stream, or an application with streams mounted in it, until Ctrl-C or SIGTERM.
+
+    ``host`` is the address to listen on (``"0.0.0.0"``: all), ``port`` 0 takes a free one.
+    ``https`` serves with a self-signed certificate made on the spot, for phones on the same
+    network; ``ssl_cert`` and ``ssl_key`` are files of a real one. ``ice_servers`` and
+    ``cors_origins`` are as in ``Stream.app``, for all that is served here.
+
+    Raises CommandError when it cannot: the port is in use, a file is missing.
+    """
+    options = ServerOptions(
+        host=host,
+        port=port,
+        https=https,
+        ssl_cert=ssl_cert,
+        ssl_key=ssl_key,
+        ice_servers=ice_servers,
+        cors_origins=cors_origins,
+    )
+    run(what, options)
+
+
+def run(what: Servable | web.Application, options: ServerOptions) -> None:
+    """Serve with options; see ``serve``."""
+    options.check()
+    asyncio.run(_run(what, options))
+
+
+async def _run(what: Servable | web.Application, options: ServerOptions) -> None:
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+    with _on_signals(loop, ending.set):
+        async with listening(what, options) as url:
+            name = "rtcstream" if isinstance(what, web.Application) else what.name
+            print(f"{name} on {url}  (Ctrl-C ends it)", flush=True)
+            _explain(options)
+            await ending.wait()
+
+
+@contextlib.contextmanager
+def _on_signals(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> Any:
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, end)
+    except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt, which ends the run
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _explain(options: ServerOptions) -> None:
+    if options.https and options.ssl_cert is None:
+        print("The certificate is self-signed: a browser asks once whether to trust it.")
+    elif not options.secure and not is_loopback(options.host):
+        print(
+            "Browsers give the camera to https and localhost only: "
+            "use --https for other machines and phones."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextlib.asynccontextmanager
+async def listening(what: Servable | web.Application, options: ServerOptions) -> AsyncIterator[str]:
+    """Serve inside the ``async with``; yields the URL. Raises CommandError."""
+    application = _rooted(what, options)
+    # Handlers are cancelled when their client leaves? No: a POST that is under way would leave a
+    # session that nobody knows.
+    runner = web.AppRunner(application, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options))
+        try:
+            await site.start()
+        except OSError as error:
+            raise CommandError(_cannot_listen(error, options)) from None
+        port = runner.addresses[0][1]
+        yield f"{'https' if options.secure else 'http'}://{_shown(options.host)}:{port}/"
+    finally:
+        await runner.cleanup()
+
+
+def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.Application:
+    application = what if isinstance(what, web.Application) else what.app()
+    try:
+        servers = tuple(parse_server(s) if isinstance(s, str) else s for s in options.ice_servers)
+        origins = Origins(options.cors_origins)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    if servers:
+        application[ICE] = IceOptions(servers)
+    if options.cors_origins:
+        application[CORS_ORIGINS] = origins
+    names = [*options.cors_origins, options.host, socket.gethostname()]
+    application.middlewares.insert(0, trusted_hosts([*names, f"{socket.gethostname()}.local"]))
+    return application
+
+
+def _tls(options: ServerOptions) -> ssl.SSLContext | None:
+    if not options.secure:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if options.ssl_cert is not None and options.ssl_key is not None:
+        try:
+            context.load_cert_chain(options.ssl_cert, options.ssl_key)
+        except (ssl.SSLError, OSError) as error:
+            raise CommandError(f"the certificate or its key cannot be used: {error}") from None
+    else:
+        self_signed(context)
+    return context
+
+
+def _cannot_listen(error: OSError, options: ServerOptions) -> str:
+    place = f"{options.host}:{options.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {options.port} is in use on {options.host}; choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"no permission to listen on {place}; ports below 1024 need it, so try --port 8080"
+    return f"cannot listen on {place}: {error.strerror or error}"
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::", ""):
+        return lan_address()
+    return f"[{host}]" if ":" in host else host
+
+
+def lan_address() -> str:
+    """This machine's address as others on its network see it; sends nothing."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # a UDP connect only looks up the route (RFC 5737 address)
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"

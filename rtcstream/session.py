@@ -1,0 +1,343 @@
+"""One peer connection: its media, its data channel, its end."""
+
+import asyncio
+import logging
+import secrets
+import statistics
+import threading
+import time
+from collections import deque
+from typing import Any
+
+import av
+from aiortc import RTCDataChannel, RTCIceCandidate
+from pyee.asyncio import AsyncIOEventEmitter
+
+from . import messages
+from .calls import Call, describe_error
+from .controls import Values
+from .errors import ControlError, MessageError, NegotiationError, ResultError
+from .messages import ServerMessage
+from .outbox import Level, Notices, Outbox
+from .results import to_json
+from .signature import Signature
+from .tracks import Transform
+from .transport.ice import IceOptions
+from .transport.peer import PeerConnection
+from .transport.receiver import VideoReceiver
+from .transport.sender import VideoSender
+from .types import Peer
+
+logger = logging.getLogger("rtcstream.session")
+
+CONNECT_TIMEOUT = 12.0
+"""Seconds from the offer until media can flow; an offer that takes longer is given up."""
+HANG_TIMEOUT = 5.0
+"""Seconds after which a call that has not returned is reported."""
+CLOSE_TIMEOUT = 1.0
+CHANNELS = ("rtcstream", "rtcstream-set")
+
+
+class NothingToView(NegotiationError):
+    """A viewer's offer to a stream that shows nothing unless it is sent something."""
+
+
+class MediaSession(AsyncIOEventEmitter):
+    """A visitor's session, made from an offer; it is also the ``Session`` that functions get.
+
+    Emits ``"closed"`` with the reason, once, when all of it has been freed. The methods of the
+    ``Session`` protocol work from any thread, all others belong to the event loop.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        values: Values,
+        peer: Peer,
+        *,
+        ice: IceOptions,
+        shared_lock: threading.Lock,
+        max_fps: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.id = secrets.token_urlsafe(18)
+        self.state: dict[str, Any] = {}
+        self.peer = peer
+        self.values = values
+        self.closed = asyncio.Event()
+        self._event_loop = asyncio.get_running_loop()
+        self._signature = signature
+        self._outbox = Outbox(self._event_loop)
+        self._notices = Notices()
+        self._received: deque[Any] = deque(maxlen=256)
+        self._connection = PeerConnection(ice)
+        self._connection.on("connectionstatechange", self._on_connection_state)
+        self._connection.on("datachannel", self._on_channel)
+        self._receiver: VideoReceiver | None = None
+        self._sender: VideoSender | None = None
+        self._transform: Transform | None = None
+        self._call = Call(signature, self, self._event_loop, shared_lock)
+        self._max_fps = max_fps
+        self._frames_in = 0
+        self._closing: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._ticking: asyncio.Task[None] | None = None
+
+    # Negotiation
+
+    async def negotiate(self, offer: str) -> str:
+        """The answer to an offer. Raises NegotiationError, after which the session is closed."""
+        try:
+            await self._connection.accept(offer)
+            self._choose_directions()
+            answer = await self._connection.answer()
+        except BaseException:
+            await self.end("the offer was refused")
+            raise
+        self._deadline = self._event_loop.call_later(
+            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
+        )
+        return answer
+
+    def _choose_directions(self) -> None:
+        connection, video = self._connection, self._connection.video
+        for transceiver in connection.getTransceivers():
+            transceiver.direction = "inactive"
+        if video is None:
+            raise NegotiationError("the offer has no video section, and the stream takes video")
+        if not isinstance(video.receiver, VideoReceiver):
+            raise NegotiationError("the video section cannot be received")
+        offered = video._offerDirection
+        if offered not in ("recvonly", "sendrecv"):
+            raise NothingToView("there is nothing to view: the stream shows what it is sent")
+        self._receiver = video.receiver
+        video.direction = "recvonly"
+        if self._signature.image_out is not None and offered == "sendrecv":
+            assert isinstance(video.sender, VideoSender)
+            video.direction = "sendrecv"
+            self._sender = video.sender
+            self._sender.clock = self._receiver.clock  # one clock for what comes and goes
+            self._sender.on_error = self._on_encoder_error
+        outlet = None if self._sender is None else self._sender.slot
+        self._transform = Transform(self._call, self.values, outlet, self, self._max_fps)
+        self._receiver.sink = self._on_frame
+
+    @property
+    def ufrag(self) -> str | None:
+        """The peer's ICE username fragment."""
+        return self._connection.remote_ufrag
+
+    async def add_candidate(self, candidate: RTCIceCandidate) -> None:
+        """A trickled candidate. Raises NegotiationError if it cannot be used."""
+        if self._closing is None:
+            await self._connection.add_candidate(candidate)
+
+    # The connection's life
+
+    def _on_connection_state(self) -> None:
+        state = self._connection.connectionState
+        if state == "connected" and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+            if self._transform is not None and self._closing is None:
+                self._post(messages.State("waiting"))
+                self._transform.start()
+                self._ticking = self._event_loop.create_task(self._tick())
+        elif state == "failed":
+            self.end_soon("the connection was lost")
+        elif state == "closed":
+            self.end_soon("the peer closed the connection")
+
+    async def end(self, reason: str) -> None:
+        """End the session and free all of it; returns when that is done, however often called."""
+        self.end_soon(reason)
+        await self.closed.wait()
+
+    def end_soon(self, reason: str) -> None:
+        if self._closing is None:
+            self._closing = self._event_loop.create_task(self._end(reason))
+
+    async def _end(self, reason: str) -> None:
+        logger.info("%s ends: %s", self.id[:6], reason)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._receiver is not None:
+            self._receiver.sink = None
+        if self._transform is not None:
+            self._transform.stop()
+        if self._sender is not None:
+            self._sender.slot.close()
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._say_repeats()
+            self._post(messages.End(reason))
+            await self._outbox.drained(0.2)
+        self._outbox.close()
+        await self._connection.close_within(CLOSE_TIMEOUT)
+        if self._transform is not None and self._transform.running:
+            self._event_loop.call_later(CLOSE_TIMEOUT, self._note_abandoned, self._transform)
+        self.closed.set()
+        self.emit("closed", reason)
+        self.remove_all_listeners()
+
+    def _note_abandoned(self, transform: Transform) -> None:
+        if transform.running:
+            logger.warning(
+                "%s has ended, but %s() has not returned; its thread is abandoned",
+                self.id[:6],
+                self._signature.name,
+            )
+
+    # The data channel
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label not in CHANNELS:
+            channel.close()
+            return
+        channel.on("message", lambda text: self._on_message(channel, text))
+        if channel.label == CHANNELS[0]:
+            self._post(messages.Controls(None, self.values.to_json()))
+            self._outbox.attach(channel)
+
+    def _on_message(self, channel: RTCDataChannel, text: str | bytes) -> None:
+        reply: ServerMessage | None = None
+        try:
+            message = messages.parse(text)
+            if isinstance(message, messages.Set):
+                reply = self._set(message)
+            elif len(self._received) == self._received.maxlen:
+                reply = messages.Error(
+                    None, None, "too much data: the function has not taken what was sent before"
+                )
+            else:
+                self._received.append(message.data)
+        except MessageError as error:
+            reply = messages.Error(error.seq, None, str(error))
+        if reply is not None and channel.label == CHANNELS[0]:
+            self._post(reply)
+        elif reply is not None and channel.readyState == "open":
+            channel.send(messages.encode(reply))
+
+    def _set(self, message: messages.Set) -> ServerMessage:
+        try:
+            self.values.change(message.values, message.seq)
+        except ControlError as error:
+            return messages.Error(message.seq, error.control, str(error))
+        return messages.Controls(message.seq, self.values.to_json())
+
+    def _post(self, message: ServerMessage) -> None:
+        self._outbox.post(message)
+
+    # Frames in, and what the function does: called on the decoder's and the worker's threads
+
+    def _on_frame(self, frame: av.VideoFrame) -> None:
+        self._frames_in += 1
+        if self._transform is not None:
+            self._transform.inbox.put(frame)
+
+    def on_loading(self) -> None:
+        if self._signature.kind == "class":
+            self._post(messages.State("loading"))
+
+    def on_ready(self) -> None:
+        self._post(messages.State("running"))
+
+    def on_raised(self, error: BaseException) -> None:
+        self._say("error", describe_error(error, self._signature), error)
+
+    def on_results(self, results: tuple[tuple[str | None, Any], ...], pts: int) -> None:
+        for name, data in results:
+            try:
+                self._post(messages.Result(pts & 0xFFFFFFFF, 0, name, data))
+            except MessageError as error:
+                self._say("error", f"{self._signature.name}(): a result cannot be sent: {error}")
+
+    def on_ended(self) -> None:
+        self._post(messages.State("finished"))
+
+    def _on_encoder_error(self, error: BaseException) -> None:
+        self._say("error", f"a picture could not be encoded: {error}", error)
+
+    # The Session protocol
+
+    def send(self, data: Any) -> None:
+        try:
+            self._post(messages.ServerData(to_json(data, where="the data")))
+        except MessageError as error:
+            raise ResultError(f"the data cannot be sent: {error}") from None
+
+    def receive(self) -> list[Any]:
+        taken = []
+        while self._received:
+            taken.append(self._received.popleft())
+        return taken
+
+    def info(self, text: str) -> None:
+        self._say("info", text)
+
+    def warn(self, text: str) -> None:
+        self._say("warning", text)
+
+    def error(self, text: str) -> None:
+        self._say("error", text)
+
+    def progress(self, value: float, text: str = "") -> None:
+        if not 0 <= value <= 1:
+            raise ValueError(f"progress is from 0 to 1, not {value!r}")
+        self._post(messages.Progress(float(value), str(text)))
+
+    def close(self, reason: str = "closed by the function") -> None:
+        self._event_loop.call_soon_threadsafe(self.end_soon, str(reason))
+
+    def _say(self, level: Level, text: str, error: BaseException | None = None) -> None:
+        line = self._notices.say(level, str(text)[:2000])
+        if line is not None:
+            number = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+            logger.log(number[level], "%s %s", self.id[:6], line.message, exc_info=error)
+            self._post(line)
+
+    def _say_repeats(self) -> None:
+        for line in self._notices.tick():
+            self._post(line)
+
+    # Once a second
+
+    async def _tick(self) -> None:
+        assert self._transform is not None
+        sent = self._sender
+        before = time.monotonic(), 0, 0, 0
+        while True:
+            await asyncio.sleep(1)
+            now = time.monotonic()
+            frames_out = self._transform.calls if sent is None else sent.frames_sent
+            bytes_out = 0 if sent is None else sent.bytes_sent
+            after = now, self._frames_in, frames_out, bytes_out
+            self._post(self._stats(*(b - a for a, b in zip(before, after, strict=True))))
+            before = after
+            self._say_repeats()
+            self._report_hang(now)
+
+    def _stats(self, seconds: float, frames_in: float, frames_out: float, sent: float) -> Any:
+        assert self._transform is not None and self._receiver is not None
+        durations = list(self._transform.durations)[-60:]
+        sender = self._sender
+        return messages.Stats(
+            fps_in=round(frames_in / seconds, 1),
+            fps_out=round(frames_out / seconds, 1),
+            function_ms=round(statistics.median(durations) * 1000, 2) if durations else None,
+            dropped=self._transform.inbox.replaced
+            + self._receiver.dropped
+            + (0 if sender is None else sender.slot.replaced),
+            bitrate=round(sent * 8 / seconds),
+            size_in=self._transform.size_in,
+            size_out=None if sender is None else sender.size,
+        )
+
+    def _report_hang(self, now: float) -> None:
+        since = self._transform.busy_since if self._transform else None
+        if since is not None and now - since > HANG_TIMEOUT:
+            self._say(
+                "warning",
+                f"{self._signature.name}() has not returned for {HANG_TIMEOUT:g} seconds; the last "
+                "picture stays until it does",
+            )

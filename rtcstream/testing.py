@@ -1,0 +1,224 @@
+"""Test a function as a stream, without a browser: a WebRTC peer in the same process.
+
+>>> import numpy as np
+>>> from rtcstream import Image, Stream, testing
+>>> def flip(image: Image) -> Image:
+...     return image[::-1]
+>>> [picture] = testing.run(Stream(flip), [np.zeros((48, 64, 3), np.uint8)])
+>>> picture.shape
+(48, 64, 3)
+
+Pictures travel as in a real call, through a codec, so they come back nearly as they were:
+compare with a tolerance. All traffic stays on the loopback interface.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+import av
+import numpy as np
+from aiortc import RTCDataChannel, RTCSessionDescription
+from numpy.typing import NDArray
+
+from . import media
+from .errors import ControlError, SessionClosed
+from .negotiator import Sessions
+from .session import MediaSession
+from .stream import Stream
+from .tracks import TIME_BASE
+from .transport.ice import LOOPBACK, IceOptions
+from .transport.peer import PeerConnection
+from .transport.receiver import VideoReceiver
+from .transport.sender import VideoSender
+from .types import Peer
+
+FRAME_TICKS = 3000  # 1/30 s
+
+
+class TestPeer:
+    """The visitor's end of a session, made by ``connect``.
+
+    ``pictures`` and ``messages`` hold what has arrived and was not awaited, newest last, the last
+    100 of each. ``session`` is the server's end.
+    """
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    def __init__(self, connection: PeerConnection, channel: RTCDataChannel, timeout: float) -> None:
+        self.pictures: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=100)
+        self.messages: deque[dict[str, Any]] = deque(maxlen=100)
+        self.values: dict[str, Any] = {}
+        self.session: MediaSession | None = None
+        self.timeout = timeout
+        self._connection = connection
+        self._channel = channel
+        self._arrived = asyncio.Condition()
+        self._loop = asyncio.get_running_loop()
+        self._pts = random.getrandbits(32)
+        self._seq = 0
+        transceiver = connection.addTransceiver("video", "sendrecv")
+        assert isinstance(transceiver.sender, VideoSender)
+        assert isinstance(transceiver.receiver, VideoReceiver)
+        self._sender = transceiver.sender
+        transceiver.receiver.sink = self._on_frame
+        channel.on("message", self._on_message)
+
+    def send(self, image: NDArray[Any]) -> int:
+        """Send one camera picture, BGR; returns its 32-bit RTP timestamp on the wire."""
+        frame = media.to_frame(image, "bgr24")
+        self._pts += FRAME_TICKS
+        frame.pts, frame.time_base = self._pts, TIME_BASE
+        self._sender.slot.put(frame)
+        return self._pts & 0xFFFFFFFF
+
+    async def apply(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """Send one picture and return what the function made of it, BGR.
+
+        Raises TimeoutError, with what the stream said meanwhile, if nothing comes back in time.
+        """
+        pts = self.send(image)
+        return await self._await_picture(pts)
+
+    async def result(self) -> Any:
+        """The data of the next result."""
+        return (await self.message("result"))["data"]
+
+    async def message(self, type: str, **match: Any) -> dict[str, Any]:
+        """The next message of a type whose fields are as given, removed from ``messages``."""
+
+        def find() -> dict[str, Any] | None:
+            for message in self.messages:
+                if message["type"] == type and match.items() <= message.items():
+                    self.messages.remove(message)
+                    return message
+            return None
+
+        found: dict[str, Any] = await self._until(find, f"a message {type!r} {match or ''}".strip())
+        return found
+
+    async def set(self, **values: Any) -> dict[str, Any]:
+        """Change controls; returns all values as acknowledged. Raises ControlError if rejected."""
+        self._seq += 1
+        seq = self._seq
+        self.send_text(json.dumps({"type": "set", "seq": seq, "values": values}))
+
+        def find() -> dict[str, Any] | None:
+            for message in self.messages:
+                if message["type"] in ("controls", "error") and message["seq"] == seq:
+                    self.messages.remove(message)
+                    return message
+            return None
+
+        reply = await self._until(find, f"the acknowledgement of set {seq}")
+        if reply["type"] == "error":
+            raise ControlError(reply["control"], reply["message"])
+        acknowledged: dict[str, Any] = reply["values"]
+        return acknowledged
+
+    def send_text(self, text: str | bytes) -> None:
+        """Send a raw message on the data channel."""
+        self._channel.send(text)
+
+    async def _await_picture(self, pts: int) -> NDArray[np.uint8]:
+        def find() -> NDArray[np.uint8] | None:
+            return next((picture for at, picture in self.pictures if at == pts), None)
+
+        picture: NDArray[np.uint8] = await self._until(find, "a picture")
+        return picture
+
+    async def _until(self, find: Any, what: str) -> Any:
+        async def wait() -> Any:
+            async with self._arrived:
+                while (found := find()) is None:
+                    if self.session is not None and self.session.closed.is_set():
+                        raise SessionClosed(f"the session ended while waiting for {what}")
+                    await self._arrived.wait()
+                return found
+
+        try:
+            return await asyncio.wait_for(wait(), self.timeout)
+        except TimeoutError:
+            said = [m for m in self.messages if m["type"] in ("log", "error")]
+            raise TimeoutError(f"{what} did not come in {self.timeout:g} s; said: {said}") from None
+
+    # Called on the decoder's thread, the second on the loop
+
+    def _on_frame(self, frame: av.VideoFrame) -> None:
+        picture = media.to_array(frame, "bgr24")
+        pts = (frame.pts or 0) & 0xFFFFFFFF
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(lambda: self._note(self.pictures, (pts, picture)))
+
+    def _on_message(self, text: str) -> None:
+        message = json.loads(text)
+        if message["type"] == "controls":
+            self.values = message["values"]
+        self._note(self.messages, message)
+
+    def _note(self, where: deque[Any], item: Any) -> None:
+        where.append(item)
+        self._loop.create_task(self._wake())
+
+    async def _wake(self) -> None:
+        async with self._arrived:
+            self._arrived.notify_all()
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    stream: Stream | Sessions,
+    *,
+    controls: Mapping[str, Any] | None = None,
+    timeout: float = 10.0,
+) -> AsyncIterator[TestPeer]:
+    """A peer connected to a stream, to the end of the ``async with``.
+
+    ``controls`` are the controls' first values. ``timeout`` bounds, in seconds, each wait of the
+    peer's methods. Raises ``signaling.Problem`` if the stream refuses the session.
+    """
+    sessions = stream if isinstance(stream, Sessions) else stream.sessions()
+    ice = IceOptions(addresses=LOOPBACK)
+    connection = PeerConnection(ice)
+    channel = connection.createDataChannel("rtcstream")
+    opened = asyncio.Event()
+    channel.on("open", opened.set)
+    peer = TestPeer(connection, channel, timeout)
+    try:
+        await connection.setLocalDescription(await connection.createOffer())
+        query = {name: _query(value) for name, value in (controls or {}).items()}
+        session, answer = await sessions.connect(
+            connection.localDescription.sdp, query, Peer(None, {}), ice
+        )
+        peer.session = session
+        session.on("closed", lambda reason: peer._loop.create_task(peer._wake()))
+        await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+        await asyncio.wait_for(opened.wait(), timeout)
+        yield peer
+    finally:
+        if peer.session is not None:
+            await peer.session.end("the test peer left")
+        peer._sender.slot.close()
+        await connection.close_within(2.0)
+
+
+def run(
+    stream: Stream, images: Iterable[NDArray[Any]], *, timeout: float = 10.0, **controls: Any
+) -> list[NDArray[np.uint8]]:
+    """Send pictures through a stream one by one; returns what came back for each, BGR."""
+
+    async def main() -> list[NDArray[np.uint8]]:
+        async with connect(stream, controls=controls, timeout=timeout) as peer:
+            return [await peer.apply(image) for image in images]
+
+    return asyncio.run(main())
+
+
+def _query(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(getattr(value, "name", value))

@@ -1,0 +1,109 @@
+"""What ICE is told: servers, addresses, and an offer's candidates."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from aiortc import RTCIceServer
+from aiortc.rtcicetransport import RTCIceGatherer, parse_stun_turn_uri
+
+from ..errors import NegotiationError
+
+LOOPBACK = ("127.0.0.1",)
+MAX_SECTIONS = 8
+"""Media sections of an offer: each that is not bundled would open sockets of its own."""
+
+
+@dataclass(frozen=True)
+class IceOptions:
+    """STUN and TURN servers (none unless named), and the local addresses to gather on.
+
+    ``addresses`` None means all of this host's; loopback only when there is no other (RFC 8445
+    section 5.1.1.1 leaves it out, but a machine off the network still has itself to talk to).
+    """
+
+    servers: tuple[Mapping[str, Any], ...] = ()
+    addresses: tuple[str, ...] | None = None
+
+    def to_aiortc(self) -> list[RTCIceServer]:
+        return [
+            RTCIceServer(
+                urls=server["urls"],
+                username=server.get("username"),
+                credential=server.get("credential"),
+            )
+            for server in self.servers
+        ]
+
+
+def parse_server(text: str) -> dict[str, Any]:
+    """``stun:host[:port]`` or ``turn:user:password@host[:port][?transport=tcp]`` as a browser's
+    RTCIceServer dictionary. Raises ValueError with the accepted forms."""
+    scheme, _, rest = text.partition(":")
+    credentials, at, place = rest.rpartition("@")
+    server: dict[str, Any] = {"urls": f"{scheme}:{place}"}
+    if at:
+        username, _, credential = credentials.partition(":")
+        server |= {"username": unquote(username), "credential": unquote(credential)}
+    try:
+        parse_stun_turn_uri(server["urls"])
+    except ValueError:
+        parsed = False
+    else:
+        parsed = bool(place) and (scheme in ("stun", "stuns")) != bool(at)
+    if not parsed:
+        raise ValueError(
+            f"{text!r} is not an ICE server; write stun:HOST:PORT or "
+            "turn:USER:PASSWORD@HOST:PORT (?transport=tcp after it for TCP)"
+        )
+    return server
+
+
+def gather_on(gatherer: RTCIceGatherer, wanted: Sequence[str] | None) -> None:
+    """Choose the local addresses that a gatherer binds."""
+    connection = gatherer._connection
+    gather = connection.get_component_candidates
+
+    async def chosen(component: int, addresses: list[str], timeout: int = 5) -> Any:
+        usable = [address for address in addresses if not _is_loopback(address)]
+        local = list(wanted) if wanted is not None else usable or list(LOOPBACK)
+        return await gather(component, local, timeout)
+
+    connection.get_component_candidates = chosen  # type: ignore[method-assign]
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def usable_offer(sdp: str) -> str:
+    """An offer without the candidates that would only cost.
+
+    Names of mDNS (``.local``) are left out: the peer's own checks reveal its address (RFC 8445
+    section 7.3.1.3), while resolving one is multicast traffic and a socket. So are TCP ones, which
+    aioice cannot use, and the end-of-candidates mark, which would let ICE fail before the peer's
+    first check has come. Raises NegotiationError for an offer with too many media sections.
+    """
+    lines = sdp.splitlines()
+    if sum(line.startswith("m=") for line in lines) > MAX_SECTIONS:
+        raise NegotiationError(f"the offer has more than {MAX_SECTIONS} media sections")
+    kept = [
+        line
+        for line in lines
+        if line.strip() != "a=end-of-candidates"
+        and not (line.startswith("a=candidate:") and not is_usable_candidate(line.split()))
+    ]
+    return "\r\n".join(kept) + "\r\n"
+
+
+def is_usable_candidate(fields: Sequence[str]) -> bool:
+    """Whether a candidate's words (RFC 8839 section 5.1) name a UDP address that can be tried."""
+    if len(fields) < 8 or fields[2].lower() != "udp":
+        return False
+    try:
+        ipaddress.ip_address(fields[4])
+    except ValueError:
+        return False
+    return fields[7] in ("host", "srflx", "relay")

@@ -1,0 +1,131 @@
+"""aiortc's peer connection with our sender and receiver in it, and without its traps."""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiortc import (
+    RTCConfiguration,
+    RTCIceCandidate,
+    RTCPeerConnection,
+    RTCSctpTransport,
+    RTCSessionDescription,
+)
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcrtptransceiver import RTCRtpTransceiver
+from aiortc.sdp import SessionDescription
+
+from ..errors import NegotiationError
+from .ice import IceOptions, gather_on, usable_offer
+from .receiver import VideoReceiver
+from .sender import VideoSender
+
+logger = logging.getLogger(__name__)
+
+
+class PeerConnection(RTCPeerConnection):
+    """An ``RTCPeerConnection`` whose video goes through VideoSender and VideoReceiver.
+
+    aiortc looks its parts up by name for the whole process; overriding where they are made keeps
+    the change to our own connections.
+    """
+
+    def __init__(self, ice: IceOptions) -> None:
+        # aiortc's own default would be a public STUN server.
+        super().__init__(RTCConfiguration(iceServers=ice.to_aiortc()))
+        self._addresses = ice.addresses
+
+    # Names with one leading underscore are not mangled, so these override aiortc's private methods.
+
+    def _RTCPeerConnection__createDtlsTransport(self) -> RTCDtlsTransport:
+        transport: RTCDtlsTransport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
+        gather_on(transport.transport.iceGatherer, self._addresses)
+        return transport
+
+    def _RTCPeerConnection__createTransceiver(
+        self, direction: str, kind: str, sender_track: Any = None
+    ) -> RTCRtpTransceiver:
+        transceiver: Any = super()._RTCPeerConnection__createTransceiver(  # type: ignore[misc]
+            direction, kind, sender_track
+        )
+        if kind == "video" and sender_track is None:
+            transport = transceiver.receiver.transport
+            sender, receiver = VideoSender(transport), VideoReceiver(transport)
+            sender._stream_id = transceiver.sender._stream_id
+            receiver._set_rtcp_ssrc(sender._ssrc)
+            transceiver._RTCRtpTransceiver__sender = sender
+            transceiver._RTCRtpTransceiver__receiver = receiver
+        return transceiver  # type: ignore[no-any-return]
+
+    def _RTCPeerConnection__createSctpTransport(self) -> None:
+        super()._RTCPeerConnection__createSctpTransport()  # type: ignore[misc]
+        if self.sctp is not None:
+            _survive_bad_messages(self.sctp)
+
+    async def accept(self, offer: str) -> None:
+        """Take a remote offer. Raises NegotiationError when it cannot be used."""
+        usable = usable_offer(offer)
+        try:
+            description = SessionDescription.parse(usable)
+        except Exception as error:  # its parser meets nonsense with whatever Python raises there
+            raise NegotiationError(f"the offer is not SDP (RFC 8866): {error}") from error
+        if not description.media:
+            raise NegotiationError("the offer has no media sections")
+        if any(not media.dtls or not media.dtls.fingerprints for media in description.media):
+            raise NegotiationError("a media section of the offer has no DTLS fingerprint")
+        if any(media.kind not in ("audio", "video", "application") for media in description.media):
+            raise NegotiationError("the offer has a media section of unknown kind")
+        try:
+            await self.setRemoteDescription(RTCSessionDescription(sdp=usable, type="offer"))
+        except Exception as error:  # likewise
+            raise NegotiationError(f"the offer cannot be answered: {error}") from error
+
+    async def answer(self) -> str:
+        """The answer to the accepted offer, as SDP, with all of our candidates in it."""
+        try:
+            await self.setLocalDescription(await self.createAnswer())
+        except Exception as error:
+            raise NegotiationError(f"the offer cannot be answered: {error}") from error
+        return self.localDescription.sdp
+
+    @property
+    def remote_ufrag(self) -> str | None:
+        """The peer's ICE username fragment, which names this generation of candidates."""
+        description = SessionDescription.parse(self.remoteDescription.sdp)
+        ice = description.media[0].ice
+        return ice.usernameFragment if ice else None
+
+    async def add_candidate(self, candidate: RTCIceCandidate) -> None:
+        """A trickled candidate of the peer."""
+        await self.addIceCandidate(candidate)
+
+    @property
+    def video(self) -> RTCRtpTransceiver | None:
+        """The first video section, which is the one that is used."""
+        return next((t for t in self.getTransceivers() if t.kind == "video"), None)
+
+    async def close_within(self, timeout: float) -> None:
+        """Close; what has not ended by then is left to end by itself, and logged."""
+        closing = asyncio.ensure_future(self.close())
+        _, pending = await asyncio.wait({closing}, timeout=timeout)
+        if pending:
+            logger.warning("a peer connection took more than %g s to close", timeout)
+        elif error := closing.exception():
+            logger.warning("closing a peer connection failed: %r", error)
+
+
+def _survive_bad_messages(sctp: RTCSctpTransport) -> None:
+    """Drop a data-channel message that aiortc cannot take.
+
+    An error in there (text that is not UTF-8, a channel opened twice, a handler that raises) would
+    end the DTLS transport's task, and the whole connection with it.
+    """
+    receive = sctp._data_channel_receive
+
+    async def guarded(stream_id: int, pp_id: int, data: bytes) -> None:
+        try:
+            await receive(stream_id, pp_id, data)
+        except Exception as error:
+            logger.warning("a data-channel message was dropped: %r", error)
+
+    sctp._data_channel_receive = guarded  # type: ignore[method-assign]

@@ -1,0 +1,109 @@
+"""Video from the peer: RTP to pictures, handed to ``sink`` on the decoder's thread."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import av
+from aiortc import RTCRtpReceiver
+from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
+from aiortc.rtp import RtpPacket
+
+from .clock import SourceClock
+from .decoder import VideoDecoder
+from .jitterbuffer import VideoJitterBuffer
+
+
+class TimestampUnwrapper:
+    """32-bit RTP timestamps to integers that never wrap; the first stays as it is.
+
+    Stands where aiortc has its TimestampMapper, which starts at zero and so forgets the timestamp
+    on the wire, and takes a frame that is out of order for a wrap.
+    """
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def map(self, timestamp: int) -> int:
+        if self._last is None:
+            self._last = timestamp
+        else:
+            step = (timestamp - self._last) & 0xFFFFFFFF
+            self._last += step if step < 1 << 31 else step - (1 << 32)
+        return self._last
+
+
+class VideoReceiver(RTCRtpReceiver):
+    """aiortc's receiver with a jitter buffer and a decoder of our own.
+
+    A picture's ``pts`` is its RTP timestamp on the wire, unwrapped, in 1/90000 s.
+    """
+
+    # What is touched of aiortc's own; tests/test_contracts.py holds it to that.
+    _RTCRtpReceiver__codecs: dict[int, RTCRtpCodecParameters]
+    _RTCRtpReceiver__decoder_error: threading.Event
+    _RTCRtpReceiver__decoder_queue: Any
+    _RTCRtpReceiver__decoder_thread: Any
+    _RTCRtpReceiver__jitter_buffer: JitterBuffer
+    _RTCRtpReceiver__rtcp_task: asyncio.Future[None] | None
+    _RTCRtpReceiver__rtx_ssrc: dict[int, int]
+    _RTCRtpReceiver__started: bool
+    _RTCRtpReceiver__timestamp_mapper: Any
+
+    def __init__(self, transport: Any) -> None:
+        super().__init__("video", transport)
+        self.clock = SourceClock()
+        self._decoder = VideoDecoder(self._RTCRtpReceiver__decoder_error)
+        self._jitter_buffer = VideoJitterBuffer()
+        self._unwrapper = TimestampUnwrapper()
+        self._RTCRtpReceiver__decoder_queue = self._decoder
+        self._RTCRtpReceiver__jitter_buffer = self._jitter_buffer
+        self._RTCRtpReceiver__timestamp_mapper = self._unwrapper
+
+    @property
+    def sink(self) -> Callable[[av.VideoFrame], None] | None:
+        """Called with every picture, on the decoder's thread; it must not block."""
+        return self._decoder.sink
+
+    @sink.setter
+    def sink(self, sink: Callable[[av.VideoFrame], None] | None) -> None:
+        if sink is None:
+            self._decoder.sink = None
+            return
+
+        def observed(frame: av.VideoFrame) -> None:
+            if frame.pts is not None:
+                self.clock.observe(frame.pts)
+                sink(frame)
+
+        self._decoder.sink = observed
+
+    @property
+    def dropped(self) -> int:
+        """Encoded frames given up because decoding fell behind."""
+        return self._decoder.dropped
+
+    async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
+        """Start receiving: aiortc's ``receive``, but for the decoder's thread."""
+        if self._RTCRtpReceiver__started:
+            return
+        self._RTCRtpReceiver__codecs = {
+            c.payloadType: c for c in parameters.codecs if c.payloadType is not None
+        }
+        self._RTCRtpReceiver__rtx_ssrc = {
+            encoding.rtx.ssrc: encoding.ssrc for encoding in parameters.encodings if encoding.rtx
+        }
+        self._decoder.start()
+        self._RTCRtpReceiver__decoder_thread = self._decoder
+        self.transport._register_rtp_receiver(self, parameters)
+        self._RTCRtpReceiver__rtcp_task = asyncio.ensure_future(self._run_rtcp())
+        self._RTCRtpReceiver__started = True
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        await super()._handle_rtp_packet(packet, arrival_time_ms)
+        # A packet that fills a hole may complete several frames; aiortc takes one of them.
+        while (frame := self._jitter_buffer.pop()) is not None:
+            frame.timestamp = self._unwrapper.map(frame.timestamp)
+            self._decoder.put_next(frame)

@@ -1,0 +1,148 @@
+"""Video to the peer: the newest picture, encoded on a thread of its own, then packets.
+
+Nothing queues: at most one picture waits (a newer one replaces it), one is being encoded or sent.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import av
+from aiortc import RTCRtpSender, clock
+from aiortc.codecs.base import Encoder
+from aiortc.mediastreams import VIDEO_TIME_BASE
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtcrtpsender import random_sequence_number
+from aiortc.rtp import RTP_HISTORY_SIZE, HeaderExtensionsMap, RtpPacket
+from aiortc.utils import uint16_add
+
+from . import encoder as encoding
+from .clock import SourceClock
+from .slot import Closed, Slot
+
+logger = logging.getLogger(__name__)
+
+
+class VideoSender(RTCRtpSender):
+    """aiortc's sender with an RTP side of our own.
+
+    A frame's ``pts`` (in 1/90000 s) is its RTP timestamp on the wire, modulo 2**32, so that what
+    belongs to a frame can be named before its packets leave. aiortc adds a random origin that
+    nobody else learns; here it is the source that starts at random. Sender reports carry the
+    moment of capture by ``clock``.
+    """
+
+    # What is touched of aiortc's own; tests/test_contracts.py holds it to that.
+    _RTCRtpSender__encoder: Encoder | None
+    _RTCRtpSender__mid: str | None
+    _RTCRtpSender__ntp_timestamp: int
+    _RTCRtpSender__octet_count: int
+    _RTCRtpSender__packet_count: int
+    _RTCRtpSender__rtp_exited: asyncio.Event
+    _RTCRtpSender__rtp_header_extensions_map: HeaderExtensionsMap
+    _RTCRtpSender__rtp_history: dict[int, RtpPacket]
+    _RTCRtpSender__rtp_started: asyncio.Event
+    _RTCRtpSender__rtp_timestamp: int
+
+    def __init__(self, transport: Any) -> None:
+        super().__init__("video", transport)
+        self.slot: Slot[av.VideoFrame] = Slot()
+        self.clock = SourceClock()
+        self.on_error: Callable[[BaseException], None] = lambda error: None
+        self.frames_sent = 0
+        self.bytes_sent = 0
+        self.size: tuple[int, int] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._keyframe_wanted = False
+        self._sequence_number = random_sequence_number()
+
+    def _send_keyframe(self) -> None:
+        """The peer has lost the picture: send a whole one, the last again if there is no newer."""
+        self._keyframe_wanted = True
+        self.slot.nudge()
+
+    async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
+        self._RTCRtpSender__rtp_started.set()
+        ended = asyncio.Event()
+        threading.Thread(
+            target=self._encode_frames, args=(codec, ended), name="rtcstream-encoder", daemon=True
+        ).start()
+        try:
+            await ended.wait()
+        finally:
+            self.slot.close()
+            self._RTCRtpSender__encoder = None
+            self._RTCRtpSender__rtp_exited.set()
+
+    def _encode_frames(self, codec: RTCRtpCodecParameters, ended: asyncio.Event) -> None:
+        frame: av.VideoFrame | None = None
+        pts = 0
+        try:
+            while True:
+                newer = self.slot.take()
+                if newer is not None:
+                    frame, pts = newer, newer.pts or 0
+                elif frame is not None:
+                    # A keyframe is wanted, and nothing new has come: the same picture once more,
+                    # one tick later, so that the receiver takes it for a new one.
+                    pts += 1
+                else:
+                    continue
+                # Set each time: PyAV rescales a frame's timestamp in place as it encodes.
+                frame.pts, frame.time_base = pts, VIDEO_TIME_BASE
+                payloads = self._encode(codec, frame)
+                if payloads:
+                    sending = self._send_frame(codec, payloads, pts)
+                    asyncio.run_coroutine_threadsafe(sending, self._loop).result()
+                    self.size = (frame.width, frame.height)
+        except (Closed, ConnectionError):
+            pass
+        except (RuntimeError, asyncio.CancelledError):
+            logger.debug("the event loop ended before the encoder")
+        finally:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(ended.set)
+
+    def _encode(self, codec: RTCRtpCodecParameters, frame: av.VideoFrame) -> list[bytes]:
+        """Encode, or report and start over with a new encoder: one bad frame ends nothing."""
+        encoder = self._RTCRtpSender__encoder
+        keyframe, self._keyframe_wanted = self._keyframe_wanted, False
+        try:
+            if encoder is None:
+                encoder = encoding.create(codec)
+                self._RTCRtpSender__encoder = encoder
+            return encoding.encode(encoder, codec, frame, keyframe)
+        except Exception as error:
+            self._RTCRtpSender__encoder = None
+            self.on_error(error)
+            return []
+
+    async def _send_frame(
+        self, codec: RTCRtpCodecParameters, payloads: list[bytes], pts: int
+    ) -> None:
+        if not self._enabled:
+            return
+        timestamp = pts & 0xFFFFFFFF
+        for index, payload in enumerate(payloads):
+            packet = RtpPacket(
+                payload_type=codec.payloadType or 0,
+                marker=int(index == len(payloads) - 1),
+                sequence_number=self._sequence_number,
+                timestamp=timestamp,
+                ssrc=self._ssrc,
+                payload=payload,
+            )
+            packet.extensions.abs_send_time = (clock.current_ntp_time() >> 14) & 0x00FFFFFF
+            packet.extensions.mid = self._RTCRtpSender__mid
+            self._RTCRtpSender__rtp_history[self._sequence_number % RTP_HISTORY_SIZE] = packet
+            self._sequence_number = uint16_add(self._sequence_number, 1)
+            data = packet.serialize(self._RTCRtpSender__rtp_header_extensions_map)
+            await self.transport._send_rtp(data)
+            self._RTCRtpSender__octet_count += len(payload)
+            self._RTCRtpSender__packet_count += 1
+            self.bytes_sent += len(payload)
+        self._RTCRtpSender__rtp_timestamp = timestamp
+        self._RTCRtpSender__ntp_timestamp = self.clock.ntp(pts)
+        self.frames_sent += 1

@@ -1,0 +1,59 @@
+"""Reads a request's body: a small text of one media type, or a `Problem`."""
+
+import asyncio
+
+from aiohttp import web
+
+from .problem import Problem
+
+LIMIT = 64 * 1024  # bytes; a browser's offer has 3 to 10 KiB
+TIMEOUT = 10.0  # seconds
+
+
+async def read_text(request: web.Request, media_type: str, *, accept: str) -> str:
+    """Return the body as text; `accept` names the header that lists what is accepted.
+
+    The bound is our own because `client_max_size` is the outermost application's, which
+    may be somebody else's. Raises `Problem` 400, 408, 413 or 415.
+    """
+    if request.content_type != media_type:
+        raise Problem(
+            415,
+            "Wrong media type",
+            f"Send the body with Content-Type: {media_type}, not {request.content_type}.",
+            {accept: media_type},
+        )
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "Compressed body", "Send the body as it is, without Content-Encoding.")
+    if request.content_length is not None and request.content_length > LIMIT:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            body = await _read(request)
+    except TimeoutError:
+        raise Problem(
+            408, "Body too slow", f"Send the whole body within {TIMEOUT:g} seconds."
+        ) from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise Problem(400, "Body incomplete", "Send the whole body.") from None
+    if not body:
+        raise Problem(400, "Empty body", f"Send the {media_type} text as the body.")
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(
+            400, "Body not UTF-8", f"Send the body as UTF-8: byte {error.start} is not."
+        ) from None
+
+
+async def _read(request: web.Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LIMIT:
+            raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> Problem:
+    return Problem(413, "Body too large", f"Send at most {LIMIT // 1024} KiB.")

@@ -1,0 +1,104 @@
+/** A live line chart of one number: the last seconds, scaled to what they hold. */
+
+const SECONDS = 12;
+const PAD = 6;
+
+export class Chart {
+  canvas = document.createElement("canvas");
+  /** @type {{ time: number, value: number }[]} */
+  #points = [];
+  #scheduled = false;
+
+  /** @param {string} name what is plotted, for those who cannot see it */
+  constructor(name) {
+    this.canvas.className = "chart";
+    this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", `${name}, the last ${SECONDS} seconds as a line`);
+    new ResizeObserver(() => this.#schedule()).observe(this.canvas);
+    // Drawn pixels do not follow the style sheet by themselves.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#schedule());
+  }
+
+  /** @param {number} value */
+  push(value) {
+    const time = performance.now();
+    this.#points.push({ time, value });
+    const oldest = time - 1000 * SECONDS;
+    // One point more than is seen, so that the line enters from the edge.
+    while (this.#points.length > 2 && this.#points[1].time < oldest) this.#points.shift();
+    this.#schedule();
+  }
+
+  #schedule() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const context = fit(this.canvas);
+    const last = this.#points.at(-1);
+    if (!context || !last) return;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const style = getComputedStyle(this.canvas);
+    const values = this.#points.map((point) => point.value);
+    let low = Math.min(...values);
+    let high = Math.max(...values);
+    if (low === high) [low, high] = [low - 1, high + 1];
+
+    const x = (/** @type {number} */ time) => width - PAD - ((last.time - time) / (1000 * SECONDS)) * (width - PAD);
+    const y = (/** @type {number} */ value) => height - PAD - ((value - low) / (high - low)) * (height - 2 * PAD);
+    context.strokeStyle = style.getPropertyValue("--line");
+    context.lineWidth = 1;
+    for (const value of [low, (low + high) / 2, high]) {
+      context.beginPath();
+      context.moveTo(0, Math.round(y(value)) + 0.5);
+      context.lineTo(width, Math.round(y(value)) + 0.5);
+      context.stroke();
+    }
+
+    const line = new Path2D();
+    for (const { time, value } of this.#points) line.lineTo(x(time), y(value));
+    const area = new Path2D(line);
+    area.lineTo(x(last.time), height);
+    area.lineTo(x(this.#points[0].time), height);
+    const accent = style.getPropertyValue("--accent");
+    context.fillStyle = accent;
+    context.globalAlpha = 0.1;
+    context.fill(area);
+    context.globalAlpha = 1;
+    context.strokeStyle = accent;
+    context.lineWidth = 1.75;
+    context.lineJoin = "round";
+    context.stroke(line);
+    context.beginPath();
+    context.arc(x(last.time), y(last.value), 3, 0, 2 * Math.PI);
+    context.fill();
+
+    context.fillStyle = style.getPropertyValue("--muted");
+    context.font = `11px ${style.fontFamily}`;
+    context.fillText(short(high), 2, PAD + 12);
+    context.fillText(short(low), 2, height - PAD - 4);
+  }
+}
+
+/** At most four digits that matter. @param {number} value */
+export const short = (value) => String(Number(value.toPrecision(4)));
+
+/**
+ * A canvas's context, cleared, with one unit to a CSS pixel on any screen.
+ * @param {HTMLCanvasElement} canvas
+ */
+export function fit(canvas) {
+  const width = Math.round(canvas.clientWidth * devicePixelRatio);
+  const height = Math.round(canvas.clientHeight * devicePixelRatio);
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const context = canvas.getContext("2d");
+  context?.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+  context?.clearRect(0, 0, width, height);
+  return context;
+}

@@ -1,0 +1,67 @@
+/**
+ * The nouns of the wire contract, as types; there is nothing here to run, and `rtcstream.js`
+ * does not load this file.
+ */
+
+/** @typedef {string | number | boolean | number[]} Value what a control can hold */
+/** @typedef {Record<string, Value>} Values */
+/**
+ * @typedef {object} ControlDescription one control, as `stream.json` describes it
+ * @property {string} name
+ * @property {string | null} [label]
+ * @property {"choice" | "integer" | "number" | "boolean" | "string" | "point" | "file"} type
+ * @property {Value} default
+ * @property {number | null} [minimum]
+ * @property {number | null} [maximum]
+ * @property {number | null} [step]
+ * @property {(string | number)[] | null} [choices]
+ */
+/**
+ * @typedef {object} Description what `stream.json` says
+ * @property {number} version
+ * @property {string} name
+ * @property {string} title
+ * @property {string} description
+ * @property {("video" | "audio")[]} inputs
+ * @property {("video" | "audio" | "data")[]} outputs
+ * @property {ControlDescription[]} controls
+ * @property {{ time_limit: number | null, concurrency_limit: number | null }} limits
+ * @property {RTCIceServer[]} iceServers
+ * @property {number | null} [maxFps]
+ */
+/** @typedef {{ type: "controls", seq: number | null, values: Values }} ControlsMessage */
+/** @typedef {{ type: "error", seq: number | null, control: string | null, message: string }} ErrorMessage */
+/** @typedef {{ type: "result", pts: number | null, run: number, name: string | null, data: unknown }} ResultMessage */
+/** @typedef {{ type: "log", level: "info" | "warning" | "error", message: string, count?: number }} LogMessage */
+/**
+ * @typedef {object} StatsMessage what the server measured in the last second
+ * @property {"stats"} type
+ * @property {number | null} [fps_in]
+ * @property {number | null} [fps_out]
+ * @property {number | null} [function_ms] how long one call of the function took
+ * @property {number | null} [dropped] frames that a newer one replaced
+ * @property {number | null} [bitrate] bit/s
+ * @property {[number, number] | null} [size_in]
+ * @property {[number, number] | null} [size_out]
+ */
+/**
+ * The events of a stream and what each carries in `detail`. All but the last three are
+ * messages of the server, under their own type.
+ * @typedef {object} StreamEvents
+ * @property {ControlsMessage} controls
+ * @property {ErrorMessage} error
+ * @property {ResultMessage} result
+ * @property {LogMessage} log
+ * @property {{ type: "state", value: string }} state
+ * @property {{ type: "progress", value: number, text: string }} progress
+ * @property {StatsMessage} stats
+ * @property {{ type: "data", data: unknown }} data
+ * @property {{ type: "time", remaining: number }} time
+ * @property {{ type: "end", reason: string }} end
+ * @property {MediaStreamTrack} track a track that the server sends
+ * @property {RTCPeerConnectionState} connectionstatechange
+ * @property {import("./errors.js").StreamError} failure the session broke after `start()` had succeeded
+ */
+/** @typedef {{ local: string[], remote: string[] }} Candidates candidate lines, without `a=` */
+
+export {};

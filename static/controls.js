@@ -1,0 +1,233 @@
+/** The controls of a stream: each shows the value that the server has acknowledged. */
+
+import { StreamError } from "./errors.js";
+import { WIDGETS, parseText } from "./widgets.js";
+
+/** @typedef {import("./contract.js").ControlDescription} Description */
+/** @typedef {import("./contract.js").Value} Value */
+/** @typedef {import("./contract.js").Values} Values */
+
+/** A pause this long ends a word. */
+const TYPING_MS = 500;
+
+export class Controls {
+  /** @type {Map<string, Control>} */
+  #controls = new Map();
+  /** @type {((values: Values) => Promise<unknown>) | null} */
+  #set = null;
+
+  /**
+   * @param {HTMLElement} parent
+   * @param {Description[]} descriptions
+   */
+  constructor(parent, descriptions) {
+    parent.replaceChildren();
+    for (const description of descriptions) {
+      const control = new Control(description, (values) => this.#set?.(values) ?? null);
+      this.#controls.set(description.name, control);
+      parent.append(control.element);
+    }
+  }
+
+  /** The acknowledged values, or without a session those to begin with. */
+  get values() {
+    /** @type {Values} */
+    const values = {};
+    for (const [name, { value, usable }] of this.#controls) if (usable && value != null) values[name] = value;
+    return values;
+  }
+
+  /**
+   * First values out of the page's query string.
+   * @param {URLSearchParams} query
+   * @returns {string[]} what it says that cannot be, as sentences
+   */
+  take(query) {
+    const complaints = [];
+    for (const [name, text] of query) {
+      const control = this.#controls.get(name);
+      if (!control?.usable) {
+        complaints.push(`There is no control “${name}” here, so that it was left out.`);
+        continue;
+      }
+      try {
+        control.acknowledge(parseText(control.description, text));
+      } catch (error) {
+        complaints.push(`“${text}” was not taken for ${name}: ${/** @type {Error} */ (error).message}.`);
+      }
+    }
+    return complaints;
+  }
+
+  /**
+   * From now on a change goes to the server.
+   * @param {(values: Values) => Promise<unknown>} set
+   * @param {Values} first what the session began with; what has changed since goes out now
+   */
+  attach(set, first) {
+    this.#set = set;
+    for (const [name, control] of this.#controls) {
+      const { value } = control;
+      if (!control.usable || value == null || value === first[name]) continue;
+      control.acknowledge(first[name]);
+      void control.change(value);
+    }
+  }
+
+  detach() {
+    this.#set = null;
+  }
+
+  /** @param {Values} values what the server says that holds */
+  acknowledge(values) {
+    for (const [name, value] of Object.entries(values)) this.#controls.get(name)?.acknowledge(value);
+  }
+
+  reset() {
+    for (const control of this.#controls.values()) {
+      const { usable, description } = control;
+      if (usable && description.default != null) void control.change(description.default);
+    }
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} message
+   * @returns {boolean} whether there is such a control to show it by
+   */
+  complain(name, message) {
+    const control = this.#controls.get(name);
+    control?.complain(message);
+    return Boolean(control);
+  }
+}
+
+/** One of them. While an answer is awaited only the newest value waits behind it. */
+class Control {
+  element = document.createElement("div");
+  #widget;
+  #send;
+  #echo = document.createElement("output");
+  #message = document.createElement("p");
+  /** The newest value that has not been sent. @type {{ value: Value } | null} */
+  #next = null;
+  #sending = false;
+  /** Runs while something is being typed that does not count yet. */
+  #pause = 0;
+
+  /**
+   * @param {Description} description
+   * @param {(values: Values) => Promise<unknown> | null} send null while there is no session
+   */
+  constructor(description, send) {
+    const { name, type, label } = description;
+    this.description = description;
+    this.value = description.default;
+    this.#send = send;
+    this.#widget = WIDGETS[type]?.(description) ?? null;
+
+    const id = `control-${name}`;
+    const title = document.createElement("label");
+    title.textContent = label || name;
+    title.htmlFor = this.#echo.htmlFor.value = id;
+    this.#message.id = `${id}-message`;
+    this.#message.className = "control-message";
+    this.#message.setAttribute("aria-live", "polite");
+    this.element.className = "control";
+    this.element.dataset.control = name;
+    this.element.dataset.type = type;
+    if (!this.#widget) {
+      this.#message.textContent = `A ${type} cannot be set from this page yet: the default stays.`;
+      this.element.append(title, this.#message);
+      return;
+    }
+
+    const { input, typed, echo } = this.#widget;
+    input.id = id;
+    input.name = name;
+    input.setAttribute("aria-describedby", this.#message.id);
+    input.addEventListener("input", () => (typed ? this.#typing() : this.#take()));
+    // Enter, or leaving the field, ends the typing; what could not be read then goes.
+    if (typed) input.addEventListener("change", () => (this.#pause ? this.#take() : this.#show()));
+    this.element.append(title, ...(echo ? [this.#echo] : []), wrap(input), this.#message);
+    this.#show();
+  }
+
+  get usable() {
+    return this.#widget !== null;
+  }
+
+  /** @param {Value} value */
+  acknowledge(value) {
+    this.value = value;
+    this.#show();
+  }
+
+  /** @param {string} message */
+  complain(message) {
+    this.#message.textContent = message;
+    this.#widget?.input.setAttribute("aria-invalid", String(Boolean(message)));
+  }
+
+  /** @param {Value} value */
+  async change(value) {
+    this.complain("");
+    this.#next = { value };
+    if (this.#sending) return;
+    this.#sending = true;
+    while (this.#next) {
+      const wanted = /** @type {Value} */ (this.#next.value);
+      this.#next = null;
+      const answer = this.#send({ [this.description.name]: wanted });
+      if (!answer) {
+        this.value = wanted;
+        continue;
+      }
+      this.element.dataset.pending = "";
+      try {
+        await answer;
+      } catch (error) {
+        // A session that ended tells so by itself; a value that was refused belongs here.
+        if (error instanceof StreamError && error.code === "rejected") this.complain(error.message);
+      }
+    }
+    this.#sending = false;
+    delete this.element.dataset.pending;
+    this.#show();
+  }
+
+  #typing() {
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => this.#take(), TYPING_MS);
+  }
+
+  #take() {
+    clearTimeout(this.#pause);
+    this.#pause = 0;
+    try {
+      void this.change(/** @type {import("./widgets.js").Widget} */ (this.#widget).read());
+    } catch (error) {
+      this.complain(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** The figure is always the acknowledged one; the input is the person's own while it is being changed. */
+  #show() {
+    this.#echo.value = format(this.value);
+    if (!this.#sending && !this.#pause) this.#widget?.write(this.value);
+  }
+}
+
+/** @param {Value} value */
+function format(value) {
+  return typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value);
+}
+
+/** A select needs something around it to draw its arrow on. @param {HTMLElement} input */
+function wrap(input) {
+  if (!(input instanceof HTMLSelectElement)) return input;
+  const box = document.createElement("span");
+  box.className = "select";
+  box.append(input);
+  return box;
+}

@@ -1,0 +1,415 @@
+/**
+ * One stream of an rtcstream server, for use in any page:
+ *
+ *     import { RtcStream } from "./static/rtcstream.js";
+ *
+ *     const camera = await navigator.mediaDevices.getUserMedia({ video: true });
+ *     const stream = new RtcStream();
+ *     video.srcObject = stream.media;
+ *     await stream.start({ tracks: camera.getTracks(), values: { mode: "edges" } });
+ *     await stream.set({ strength: 4 });
+ *     await stream.stop();
+ *
+ * No host but the stream's own is contacted.
+ */
+
+import { StreamError, problem } from "./errors.js";
+import { sdpFragment } from "./sdpfrag.js";
+
+export { StreamError };
+
+/** @typedef {import("./contract.js").Values} Values */
+/** @typedef {import("./contract.js").Description} Description */
+/** @typedef {import("./contract.js").ControlsMessage} ControlsMessage */
+/** @typedef {import("./contract.js").StreamEvents} StreamEvents */
+/** @typedef {import("./contract.js").Candidates} Candidates */
+
+const MESSAGE_TYPES = ["controls", "error", "result", "log", "state", "progress", "stats", "data", "time", "end"];
+const MEDIA_PATH_MS = 10_000;
+const REQUEST_MS = 20_000;
+
+export class RtcStream extends EventTarget {
+  /** What the server sends: give it to a video element as `srcObject`. */
+  media = new MediaStream();
+
+  #base;
+  #headers;
+  /** @type {Promise<Description> | null} */
+  #description = null;
+  /** Aborts with the reason when the session ends; there is a session while there is one. @type {AbortController | null} */
+  #session = null;
+  /** @type {RTCPeerConnection | null} */
+  #pc = null;
+  /** @type {RTCDataChannel | null} */
+  #channel = null;
+  #location = "";
+  #etag = "";
+  /** Candidates yet to be sent; `null` stands for the end of them. @type {(RTCIceCandidate | null)[]} */
+  #trickle = [];
+  #trickling = false;
+  /** @type {Candidates} */
+  #candidates = { local: [], remote: [] };
+  #seq = 0;
+  /** @type {Map<number, { resolve: (message: ControlsMessage) => void, reject: (error: StreamError) => void }>} */
+  #unacknowledged = new Map();
+  #run = 0;
+  #sample = { time: 0, received: 0, sent: 0 };
+
+  /**
+   * @param {string | URL} [base] where the stream is mounted; this page's own place unless given
+   * @param {{ headers?: Record<string, string> }} [options] headers for every request (a token)
+   */
+  constructor(base = "./", { headers = {} } = {}) {
+    super();
+    this.#base = new URL(base, document.baseURI);
+    this.#headers = headers;
+  }
+
+  get connectionState() {
+    return this.#pc?.connectionState ?? "closed";
+  }
+
+  /** The candidates that both sides have named in this session, or in the last one. */
+  get candidates() {
+    return this.#candidates;
+  }
+
+  /**
+   * `addEventListener`, with types and without the event around the detail.
+   * @template {keyof StreamEvents} K
+   * @param {K} type
+   * @param {(detail: StreamEvents[K]) => void} listener
+   * @returns {() => void} takes the listener away again
+   */
+  on(type, listener) {
+    const handler = (/** @type {Event} */ event) => listener(/** @type {CustomEvent} */ (event).detail);
+    this.addEventListener(type, handler);
+    return () => this.removeEventListener(type, handler);
+  }
+
+  /**
+   * What the stream takes, gives and lets one set. Asked once, unless that failed.
+   * @returns {Promise<Description>}
+   */
+  async describe() {
+    this.#description ??= this.#fetchDescription();
+    try {
+      return await this.#description;
+    } catch (error) {
+      this.#description = null;
+      throw error;
+    }
+  }
+
+  /**
+   * Connects, and resolves when media can flow and controls can be set.
+   * @param {{ tracks?: MediaStreamTrack[], values?: Values }} [options] `tracks`: what to send;
+   *     `values`: the controls' first values, so that the very first frame already has them
+   */
+  async start({ tracks = [], values = {} } = {}) {
+    if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
+    if (typeof RTCPeerConnection === "undefined") {
+      throw new StreamError("unsupported", "This browser has no WebRTC, or it is switched off.");
+    }
+    const session = (this.#session = new AbortController());
+    try {
+      await this.#connect(session.signal, tracks, values);
+    } catch (error) {
+      void this.#end(session, error, false);
+      // What broke first is the reason; what stopping broke in turn is not.
+      throw session.signal.reason;
+    }
+  }
+
+  /**
+   * Sets controls and resolves with the server's acknowledgement, which carries all values.
+   * Rejects with a `StreamError` of code `rejected`, and then nothing has changed.
+   * @param {Values} values
+   * @returns {Promise<ControlsMessage>}
+   */
+  async set(values) {
+    const channel = this.#openChannel();
+    const seq = ++this.#seq;
+    return new Promise((resolve, reject) => {
+      this.#unacknowledged.set(seq, { resolve, reject });
+      channel.send(JSON.stringify({ type: "set", seq, values }));
+    });
+  }
+
+  /**
+   * Sends anything that JSON can say to the stream's function.
+   * @param {unknown} data
+   */
+  send(data) {
+    this.#openChannel().send(JSON.stringify({ type: "data", data }));
+  }
+
+  /**
+   * Sends another track from now on, without a new session: another camera, say.
+   * @param {MediaStreamTrack} track
+   */
+  async replaceTrack(track) {
+    const transceiver = this.#pc?.getTransceivers().find((each) => each.receiver.track.kind === track.kind);
+    await transceiver?.sender.replaceTrack(track);
+  }
+
+  /** Ends the session on both sides and releases everything; the tracks that were sent stay yours. */
+  async stop() {
+    const session = this.#session;
+    if (session) await this.#end(session, new StreamError("stopped", "The stream was stopped."), false);
+  }
+
+  /** What the browser measures, in short; bit rates since the last call. `null` while there is no session. */
+  async getStats() {
+    if (!this.#pc) return null;
+    /** @type {any[]} */
+    const reports = [];
+    (await this.#pc.getStats()).forEach((report) => reports.push(report));
+    const inbound = reports.find((each) => each.type === "inbound-rtp" && each.kind === "video");
+    const outbound = reports.find((each) => each.type === "outbound-rtp" && each.kind === "video");
+    const transport = reports.find((each) => each.type === "transport");
+    const pair = reports.find((each) => each.id === transport?.selectedCandidatePairId)
+      ?? reports.find((each) => each.type === "candidate-pair" && each.nominated);
+
+    const before = this.#sample;
+    const now = { time: performance.now(), received: pair?.bytesReceived ?? 0, sent: pair?.bytesSent ?? 0 };
+    this.#sample = now;
+    const rate = (/** @type {number} */ bytes) =>
+      before.time ? Math.max(0, (8000 * bytes) / (now.time - before.time)) : null;
+    return {
+      /** frames received a second */
+      fps: /** @type {number | null} */ (inbound ? inbound.framesPerSecond ?? 0 : null),
+      /** frames sent a second */
+      fpsSent: /** @type {number | null} */ (outbound ? outbound.framesPerSecond ?? 0 : null),
+      /** milliseconds */
+      roundTrip: pair?.currentRoundTripTime === undefined ? null : 1000 * pair.currentRoundTripTime,
+      /** bit/s */
+      bitrateReceived: rate(now.received - before.received),
+      /** bit/s */
+      bitrateSent: rate(now.sent - before.sent),
+      width: /** @type {number | null} */ (inbound?.frameWidth ?? null),
+      height: /** @type {number | null} */ (inbound?.frameHeight ?? null),
+      framesDropped: /** @type {number | null} */ (inbound?.framesDropped ?? null),
+    };
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @param {MediaStreamTrack[]} tracks
+   * @param {Values} values
+   */
+  async #connect(signal, tracks, values) {
+    const description = await this.describe();
+    signal.throwIfAborted();
+
+    const pc = (this.#pc = new RTCPeerConnection({ iceServers: description.iceServers, bundlePolicy: "max-bundle" }));
+    this.#candidates = { local: [], remote: [] };
+    this.#listen(pc, signal);
+    const channel = (this.#channel = pc.createDataChannel("rtcstream"));
+    channel.addEventListener("message", ({ data }) => this.#receive(data), { signal });
+    for (const kind of /** @type {const} */ (["video", "audio"])) {
+      const sends = description.inputs.includes(kind);
+      const receives = description.outputs.includes(kind);
+      if (!sends && !receives) continue;
+      const track = sends ? tracks.find((each) => each.kind === kind) : undefined;
+      pc.addTransceiver(track ?? kind, { direction: !sends ? "recvonly" : receives ? "sendrecv" : "sendonly" });
+    }
+
+    await pc.setLocalDescription();
+    const url = new URL("session", this.#base);
+    for (const [name, value] of Object.entries(values)) url.searchParams.set(name, String(value));
+    // Not aborted by stop(): once the server has made a session, its address is needed to end it.
+    const response = await this.#fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/sdp" },
+      body: pc.localDescription?.sdp,
+    });
+    const location = new URL(response.headers.get("Location") ?? "", response.url).href;
+    if (signal.aborted) void this.#delete(location);
+    signal.throwIfAborted();
+    this.#location = location;
+    this.#etag = response.headers.get("ETag") ?? "";
+    void this.#sendCandidates(signal);
+
+    const sdp = await response.text();
+    this.#candidates.remote = [...sdp.matchAll(/^a=(candidate:.*?)\r?$/gm)].map((match) => match[1]);
+    signal.throwIfAborted();
+    await pc.setRemoteDescription({ type: "answer", sdp });
+    await this.#untilOpen(channel, signal);
+  }
+
+  /**
+   * @param {RTCPeerConnection} pc
+   * @param {AbortSignal} signal
+   */
+  #listen(pc, signal) {
+    pc.addEventListener("icecandidate", ({ candidate }) => {
+      // An empty candidate ends one generation of them, and null follows it: RFC 8838, section 8.
+      if (candidate?.candidate === "") return;
+      if (candidate) this.#candidates.local.push(candidate.candidate);
+      this.#trickle.push(candidate);
+      void this.#sendCandidates(signal);
+    }, { signal });
+    pc.addEventListener("track", ({ track }) => {
+      this.media.addTrack(track);
+      this.#emit("track", track);
+    }, { signal });
+    pc.addEventListener("connectionstatechange", () => {
+      this.#emit("connectionstatechange", pc.connectionState);
+      if (pc.connectionState === "failed") this.#fail(signal, this.#channel?.readyState === "open"
+        ? new StreamError("connection-lost", "The connection to the server was lost.")
+        : this.#noMediaPath());
+    }, { signal });
+    addEventListener("pagehide", () => void this.stop(), { signal });
+  }
+
+  /**
+   * @param {RTCDataChannel} channel
+   * @param {AbortSignal} signal
+   */
+  async #untilOpen(channel, signal) {
+    signal.throwIfAborted();
+    channel.addEventListener("close", () => {
+      this.#fail(signal, new StreamError("channel-closed", "The server ended the session."));
+    }, { signal });
+    if (channel.readyState === "open") return;
+    let timer;
+    try {
+      await new Promise((resolve, reject) => {
+        channel.addEventListener("open", resolve, { signal });
+        signal.addEventListener("abort", () => reject(signal.reason));
+        timer = setTimeout(() => this.#fail(signal, this.#noMediaPath()), MEDIA_PATH_MS);
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #noMediaPath() {
+    return new StreamError(
+      "no-media-path",
+      "The server answered, but no path for media was found within 10 seconds.",
+      { candidates: this.#candidates },
+    );
+  }
+
+  /** One request at a time; what the browser finds meanwhile goes into the next. @param {AbortSignal} signal */
+  async #sendCandidates(signal) {
+    if (this.#trickling || !this.#location) return;
+    this.#trickling = true;
+    try {
+      while (this.#trickle.length && !signal.aborted) {
+        const batch = this.#trickle.splice(0);
+        /** @type {Record<string, string>} */
+        const headers = { "Content-Type": "application/trickle-ice-sdpfrag" };
+        if (this.#etag) headers["If-Match"] = this.#etag;
+        const body = sdpFragment(this.#pc?.localDescription?.sdp ?? "", batch);
+        const response = await this.#fetch(this.#location, { method: "PATCH", headers, body, signal });
+        this.#etag = response.headers.get("ETag") ?? this.#etag;
+      }
+    } catch (error) {
+      this.#fail(signal, error);
+    } finally {
+      this.#trickling = false;
+    }
+  }
+
+  /** @param {unknown} text */
+  #receive(text) {
+    const message = JSON.parse(String(text));
+    const waiting = this.#unacknowledged.get(message.seq);
+    if (waiting && message.type === "controls") waiting.resolve(message);
+    if (waiting && message.type === "error") {
+      waiting.reject(new StreamError("rejected", message.message, { control: message.control }));
+    }
+    if (waiting) this.#unacknowledged.delete(message.seq);
+    if (message.type === "result") {
+      if (message.run < this.#run) return;
+      this.#run = message.run;
+    }
+    if (MESSAGE_TYPES.includes(message.type)) this.#emit(message.type, message);
+  }
+
+  #openChannel() {
+    if (this.#channel?.readyState === "open") return this.#channel;
+    throw new StreamError("not-started", "The stream is not connected: start it first.");
+  }
+
+  /**
+   * Ends the session that `signal` belongs to, unless it has ended already.
+   * @param {AbortSignal} signal
+   * @param {unknown} error
+   */
+  #fail(signal, error) {
+    if (this.#session?.signal === signal) void this.#end(this.#session, error, this.#channel?.readyState !== "connecting");
+  }
+
+  /**
+   * @param {AbortController} session
+   * @param {unknown} error
+   * @param {boolean} tell whether nobody awaits `start()`, who would get the error from there
+   */
+  async #end(session, error, tell) {
+    if (this.#session !== session) return;
+    const location = this.#location;
+    this.#session = null;
+    session.abort(error);
+    this.#channel?.close();
+    this.#pc?.close();
+    this.#pc = this.#channel = null;
+    this.#location = this.#etag = "";
+    this.#trickle = [];
+    for (const { reject } of this.#unacknowledged.values()) reject(/** @type {StreamError} */ (error));
+    this.#unacknowledged.clear();
+    for (const track of this.media.getTracks()) this.media.removeTrack(track);
+    this.#seq = this.#run = 0;
+    this.#sample = { time: 0, received: 0, sent: 0 };
+    if (tell) this.#emit("failure", error);
+    this.#emit("connectionstatechange", "closed");
+    if (location) await this.#delete(location);
+  }
+
+  /** @param {string} location */
+  async #delete(location) {
+    try {
+      // keepalive: the request outlives the page.
+      await fetch(location, { method: "DELETE", headers: this.#headers, keepalive: true });
+    } catch {
+      // The server is gone, and the session with it; one that lives on misses our consent within 30 s (RFC 7675).
+    }
+  }
+
+  async #fetchDescription() {
+    const description = await (await this.#fetch(new URL("stream.json", this.#base), { cache: "no-cache" })).json();
+    if (description.version === 1) return description;
+    throw new StreamError("version", `The server speaks version ${description.version} of rtcstream, this page version 1: `
+      + "reload the page, or update rtcstream.js.");
+  }
+
+  /**
+   * @param {URL | string} url
+   * @param {RequestInit} init
+   */
+  async #fetch(url, init) {
+    const timeout = AbortSignal.timeout(REQUEST_MS);
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
+    const headers = { ...this.#headers, .../** @type {Record<string, string>} */ (init.headers) };
+    let response;
+    try {
+      response = await fetch(url, { ...init, headers, signal });
+    } catch (cause) {
+      init.signal?.throwIfAborted();
+      throw new StreamError("server-gone", `The server at ${this.#base.host} does not answer.`, { cause });
+    }
+    if (!response.ok) throw await problem(response);
+    return response;
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,132 @@
+/** One table from a control's type to what stands for it on the page; nothing else knows the types. */
+
+/** @typedef {import("./contract.js").ControlDescription} Control */
+/** @typedef {import("./contract.js").Value} Value */
+/**
+ * @typedef {object} Widget
+ * @property {HTMLInputElement | HTMLSelectElement} input
+ * @property {boolean} [typed] whether a value is typed, and so counts only after a pause
+ * @property {() => Value} read throws what to write instead
+ * @property {(value: Value) => void} write
+ * @property {boolean} [echo] whether the value has to be written beside it
+ */
+
+/** @type {Record<Control["type"], ((control: Control) => Widget) | null>} */
+export const WIDGETS = {
+  choice: dropdown,
+  integer: numeric,
+  number: numeric,
+  boolean: toggle,
+  string: text,
+  point: null,
+  file: null,
+};
+
+/**
+ * A control's value from the text that a query string has for it; throws a sentence.
+ * @param {Control} control
+ * @param {string} text
+ * @returns {Value}
+ */
+export function parseText({ type, minimum, maximum, choices }, text) {
+  if (type === "string") return text;
+  if (type === "boolean" && (text === "true" || text === "false")) return text === "true";
+  if (type === "boolean") throw new Error("true or false is needed");
+  if (type === "choice") {
+    const choice = (choices ?? []).find((each) => String(each) === text);
+    if (choice === undefined) throw new Error(`one of ${(choices ?? []).join(", ")} is needed`);
+    return choice;
+  }
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (type === "integer" && !Number.isInteger(value)) throw new Error("a whole number is needed");
+  if (!Number.isFinite(value)) throw new Error("a number is needed");
+  if (value < (minimum ?? -Infinity)) throw new Error(`at least ${minimum} is needed`);
+  if (value > (maximum ?? Infinity)) throw new Error(`at most ${maximum} is possible`);
+  return value;
+}
+
+/**
+ * @param {Control} control
+ * @returns {Widget}
+ */
+function dropdown({ choices }) {
+  const all = choices ?? [];
+  const input = document.createElement("select");
+  for (const choice of all) input.add(new Option(String(choice), String(choice)));
+  return {
+    input,
+    read: () => all[input.selectedIndex],
+    write: (value) => (input.selectedIndex = all.indexOf(/** @type {string | number} */ (value))),
+  };
+}
+
+/**
+ * A slider where both ends are known, a field where not.
+ * @param {Control} control
+ * @returns {Widget}
+ */
+function numeric({ type, minimum, maximum, step }) {
+  const ranged = minimum != null && maximum != null;
+  const input = element(ranged ? "range" : "number");
+  if (minimum != null) input.min = String(minimum);
+  if (maximum != null) input.max = String(maximum);
+  input.step = String(step ?? (type === "integer" ? 1 : ranged ? fineStep(maximum - minimum) : "any"));
+  input.inputMode = type === "integer" ? "numeric" : "decimal";
+  if (ranged) input.addEventListener("input", () => fill(input));
+  return {
+    input,
+    typed: !ranged,
+    echo: ranged,
+    read: () => {
+      if (Number.isNaN(input.valueAsNumber)) throw new Error("A number is needed here.");
+      return input.valueAsNumber;
+    },
+    write: (value) => {
+      input.value = String(value);
+      if (ranged) fill(input);
+    },
+  };
+}
+
+/** Tells the style sheet how far along the slider is. @param {HTMLInputElement} input */
+function fill(input) {
+  const share = (input.valueAsNumber - Number(input.min)) / (Number(input.max) - Number(input.min) || 1);
+  input.style.setProperty("--share", String(share));
+}
+
+/** A hundred steps or a little more, each a power of ten. @param {number} span */
+const fineStep = (span) => 10 ** Math.floor(Math.log10(span / 100 || 1));
+
+/** @returns {Widget} */
+function toggle() {
+  const input = element("checkbox");
+  input.setAttribute("role", "switch");
+  return {
+    input,
+    read: () => input.checked,
+    write: (value) => (input.checked = Boolean(value)),
+  };
+}
+
+/** @returns {Widget} */
+function text() {
+  const input = element("text");
+  input.autocomplete = "off";
+  input.spellcheck = false;
+  return {
+    input,
+    typed: true,
+    read: () => input.value,
+    // Written only where it differs: the caret would jump.
+    write: (value) => {
+      if (input.value !== value) input.value = String(value);
+    },
+  };
+}
+
+/** @param {string} type */
+function element(type) {
+  const input = document.createElement("input");
+  input.type = type;
+  return input;
+}

@@ -1,0 +1,90 @@
+/** What went wrong, in words, and what to do about it. */
+
+import { StreamError } from "./errors.js";
+
+/** @typedef {{ title: string, text: string, details?: [string, string][] }} Words */
+
+/** By the name of the `DOMException` that `getUserMedia` rejects with. @type {Record<string, Words>} */
+const CAMERA = {
+  NotAllowedError: {
+    title: "The camera was refused",
+    text: "Allow the camera for this page (the icon in the address bar, or the system's privacy settings), then press Start again.",
+  },
+  NotFoundError: {
+    title: "No camera found",
+    text: "Plug one in or switch it on, then press Start again.",
+  },
+  NotReadableError: {
+    title: "The camera is in use",
+    text: "Another program or tab holds it, or it does not respond. Close that one, then press Start again.",
+  },
+  OverconstrainedError: {
+    title: "That camera is no longer there",
+    text: "Choose another one from the list.",
+  },
+  InsecurePageError: {
+    title: "This page may not use the camera",
+    text: "Browsers give the camera only to pages on HTTPS or localhost. Open this page through https://, or start the "
+      + "server with --https; on the server's own machine, http://localhost works too.",
+  },
+};
+CAMERA.PermissionDeniedError = CAMERA.SecurityError = CAMERA.NotAllowedError;
+CAMERA.AbortError = CAMERA.NotReadableError;
+
+/** @type {Partial<Record<import("./errors.js").StreamErrorCode, (error: StreamError) => Words>>} */
+const STREAM = {
+  "server-gone": (error) => ({
+    title: "The server is gone",
+    text: `${error.message} Check that it runs and that this device reaches its network, then press Start again.`,
+  }),
+  "http": (error) => ({
+    title: error.title && error.title !== error.message ? error.title : "The server said no",
+    text: error.message + (error.retryAfter ? ` Try again in ${error.retryAfter} s.` : ""),
+  }),
+  "no-media-path": (error) => ({
+    title: "No path for media",
+    text: "The server answers over HTTP, but no media got through within 10 seconds. Usually a firewall or a VPN blocks "
+      + "UDP between here and the server: try without it, or on the same network. Across networks a TURN server is "
+      + "needed: start the server with --ice-server turn:HOST.",
+    details: [
+      ["Tried from this browser", list(error.candidates?.local)],
+      ["Offered by the server", list(error.candidates?.remote)],
+    ],
+  }),
+  "connection-lost": () => ({
+    title: "The connection was lost",
+    text: "The network changed or the server stopped. Check both, then press Start again.",
+  }),
+  "channel-closed": () => ({
+    title: "The server ended the session",
+    text: "It was stopped or restarted, or closed this session. Press Start to begin a new one.",
+  }),
+  "unsupported": (error) => ({ title: "No WebRTC here", text: `${error.message} Open this page in a current browser.` }),
+  "version": (error) => ({ title: "Page and server differ", text: error.message }),
+};
+
+/** @param {string[] | undefined} candidates */
+function list(candidates) {
+  // component, protocol, priority, address, port: RFC 8839, section 5.1
+  const lines = (candidates ?? []).map((line) => {
+    const [, , protocol, , address, port, , type] = line.split(" ");
+    return `${protocol.toLowerCase()} ${address} ${port} (${type})`;
+  });
+  return lines.join("\n") || "nothing";
+}
+
+/**
+ * @param {unknown} error
+ * @returns {Words}
+ */
+export function explain(error) {
+  const known = error instanceof StreamError ? STREAM[error.code]?.(error)
+    : error instanceof DOMException ? CAMERA[error.name] : undefined;
+  return known ?? { title: "Something broke", text: String(error) };
+}
+
+/** Why the server ended a session, by the `reason` of its `end` message. @param {string} reason */
+export function explainEnd(reason) {
+  if (reason === "time_limit") return { title: "Time is up", text: "Sessions here are limited. Press Start for a new one." };
+  return { title: "The session has ended", text: `${reason.replaceAll("_", " ")}.` };
+}

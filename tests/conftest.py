@@ -1,0 +1,102 @@
+"""The fixtures: browsers with real footage for a camera, a server around an app, a leak counter."""
+
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol, Unpack
+
+import pytest
+from aiohttp import web
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests import browser
+from tests.leaks import no_leaks
+
+
+class HasApp(Protocol):
+    """A `Stream`, as far as serving it goes."""
+
+    def app(self) -> web.Application: ...
+
+
+Serve = Callable[[web.Application | HasApp], AbstractAsyncContextManager[str]]
+Leaks = Callable[..., AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def bikes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A camera on a street with bicycles: 90 pictures."""
+    camera = tmp_path_factory.mktemp("camera") / "bikes.y4m"
+    return browser.write_camera(browser.footage("bikes.mp4"), camera)
+
+
+@pytest.fixture(scope="session")
+def bunny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another camera, on a cartoon meadow: 90 pictures."""
+    camera = tmp_path_factory.mktemp("camera") / "bunny.y4m"
+    return browser.write_camera(browser.footage("bigbuckbunny.mp4"), camera)
+
+
+@pytest.fixture(scope="session")
+async def chromium(bikes: Path) -> AsyncIterator[browser.Launch]:
+    """Starts a headless Chromium for each setup, once; the camera is `bikes` if not named."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.fail("no `chromium` on the PATH: `make test` installs it")
+    started: dict[frozenset[tuple[str, object]], Browser] = {}
+    async with async_playwright() as playwright:
+
+        async def launch(**setup: Unpack[browser.Setup]) -> Browser:
+            setup.setdefault("camera", bikes)
+            key = frozenset(setup.items())
+            if key not in started:
+                started[key] = await browser.launch(playwright.chromium, executable, **setup)
+            return started[key]
+
+        yield launch
+        for each in started.values():
+            await each.close()
+
+
+@pytest.fixture
+async def pages(chromium: browser.Launch) -> AsyncIterator[browser.Pages]:
+    """Opens pages with `await pages.open(url)`; an error that a page reports fails the test."""
+    opened = browser.Pages(chromium)
+    yield opened
+    await opened.close()
+    if errors := opened.unexpected_errors():
+        pytest.fail("the page reported:\n  " + "\n  ".join(errors))
+
+
+@pytest.fixture
+async def page(pages: browser.Pages) -> Page:
+    """An empty page."""
+    return await pages.open()
+
+
+@pytest.fixture(scope="session")
+def serve() -> Serve:
+    """Serves an application or a stream for a while: `async with serve(app) as url`."""
+
+    @contextlib.asynccontextmanager
+    async def serve(app: web.Application | HasApp) -> AsyncIterator[str]:
+        application = app if isinstance(app, web.Application) else app.app()
+        runner = web.AppRunner(application, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            yield f"http://{host}:{port}/"
+        finally:
+            await runner.cleanup()
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def leaks() -> Leaks:
+    """Fails the test for tasks, threads and descriptors left behind: `async with leaks():`."""
+    return no_leaks
