@@ -47,7 +47,7 @@ export class Controls {
     for (const [name, text] of query) {
       const control = this.#controls.get(name);
       if (!control?.usable) {
-        complaints.push(`There is no control “${name}” here, so that it was left out.`);
+        complaints.push(`There is no control “${name}” here; it was left out.`);
         continue;
       }
       try {

@@ -20,12 +20,14 @@ export class Notices {
   show(key, level, { title, text, details = [] }) {
     const item = this.#item(key, level);
     item.body.replaceChildren(element("strong", title), element("p", text));
-    for (const [summary, content] of details) {
-      const box = document.createElement("details");
-      box.open = true;
-      box.append(element("summary", summary), element("pre", content));
-      item.body.append(box);
+    if (!details.length) return;
+    const more = element("div", "", "notice-details");
+    for (const [heading, content] of details) {
+      const part = document.createElement("div");
+      part.append(element("h3", heading), element("pre", content));
+      more.append(part);
     }
+    item.body.append(more);
   }
 
   /** @param {import("./contract.js").LogMessage} message */

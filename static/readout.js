@@ -8,7 +8,7 @@ const FIGURES = {
   fps: ["Frames", (browser, server) => unit(browser?.fps ?? browser?.fpsSent ?? server?.fps_out, "fps")],
   roundTrip: ["Round trip", (browser) => unit(browser?.roundTrip, "ms")],
   bitrate: ["Bitrate", (browser) => rate(browser?.fps == null ? browser?.bitrateSent : browser.bitrateReceived)],
-  function: ["In the function", (_, server) => unit(server?.function_ms, "ms", 1)],
+  function: ["Function", (_, server) => unit(server?.function_ms, "ms", 1)],
   dropped: ["Dropped", (_, server) => unit(server?.dropped, "")],
   size: ["Size", (browser) => (browser?.width ? `${browser.width} × ${browser.height}` : null)],
 };

@@ -70,7 +70,7 @@ function list(candidates) {
     const [, , protocol, , address, port, , type] = line.split(" ");
     return `${protocol.toLowerCase()} ${address} ${port} (${type})`;
   });
-  return lines.join("\n") || "nothing";
+  return [...new Set(lines)].join("\n") || "nothing";
 }
 
 /**
