@@ -1,4 +1,4 @@
-"""A self-signed certificate, made on the spot: for phones on the same network."""
+"""For phones on the same network: this machine's address, and a self-signed certificate."""
 
 import contextlib
 import datetime
@@ -14,6 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 LIFETIME = datetime.timedelta(days=30)
+
+
+def lan_address() -> str:
+    """This machine's address as others on its network see it; sends nothing."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # a UDP connect only looks up the route (RFC 5737 address)
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"
 
 
 def self_signed(context: ssl.SSLContext) -> None:
@@ -49,9 +57,7 @@ def _names() -> list[x509.GeneralName]:
     addresses = {"127.0.0.1", "::1"}
     with contextlib.suppress(OSError):
         addresses |= {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # only looks up the route; nothing is sent
-        addresses.add(probe.getsockname()[0])
+    addresses.add(lan_address())
     return [
         *(x509.DNSName(name) for name in ("localhost", host, f"{host}.local")),
         *(x509.IPAddress(ipaddress.ip_address(a.partition("%")[0])) for a in sorted(addresses)),

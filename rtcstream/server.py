@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from .certificate import self_signed
+from .certificate import lan_address, self_signed
 from .errors import CommandError
 from .negotiator import ICE
 from .signaling import CORS_ORIGINS, Origins, trusted_hosts
@@ -151,9 +152,12 @@ def is_loopback(host: str) -> bool:
 async def listening(what: Servable | web.Application, options: ServerOptions) -> AsyncIterator[str]:
     """Serve inside the ``async with``; yields the URL. Raises CommandError."""
     application = _rooted(what, options)
-    # Handlers are cancelled when their client leaves? No: a POST that is under way would leave a
-    # session that nobody knows.
-    runner = web.AppRunner(application, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    runner = web.AppRunner(
+        application,
+        shutdown_timeout=SHUTDOWN_TIMEOUT,
+        auto_decompress=False,  # nobody has reason to compress an offer, and a bomb is small
+        logger=_http_log(),
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options))
@@ -197,6 +201,26 @@ def _tls(options: ServerOptions) -> ssl.SSLContext | None:
     return context
 
 
+class _OneLine(logging.Filter):
+    """Broken HTTP is its client's affair: a line at "info" without a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            record.msg, record.args = "a request was not HTTP: %r", (str(error)[:200],)
+            record.exc_info = None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            return logger.isEnabledFor(logging.INFO)
+        return True
+
+
+def _http_log() -> logging.Logger:
+    log = logging.getLogger("rtcstream.http")
+    if not log.filters:
+        log.addFilter(_OneLine())
+    return log
+
+
 def _cannot_listen(error: OSError, options: ServerOptions) -> str:
     place = f"{options.host}:{options.port}"
     if error.errno == errno.EADDRINUSE:
@@ -211,10 +235,3 @@ def _shown(host: str) -> str:
         return lan_address()
     return f"[{host}]" if ":" in host else host
 
-
-def lan_address() -> str:
-    """This machine's address as others on its network see it; sends nothing."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # a UDP connect only looks up the route (RFC 5737 address)
-        return str(probe.getsockname()[0])
-    return "127.0.0.1"

@@ -85,6 +85,7 @@ async function load() {
   if (!rates.length) rates.push(limit);
   const usual = rates.findLast((rate) => rate <= 30) ?? rates[0];
   for (const rate of rates) rateList.add(new Option(`${rate} fps`, String(rate), false, rate === usual));
+  showView();
   find("facing").hidden = !needs("video") || !hasTwoSides();
   await fillCameras();
 }
@@ -182,6 +183,10 @@ async function switchCamera() {
   }
 }
 
+function showView() {
+  find("view").setAttribute("aria-pressed", String(stage.view === "unified"));
+}
+
 function showGiven() {
   const given = camera.settings;
   if (!given?.width) return;
@@ -216,7 +221,7 @@ find("mirror").addEventListener("click", () => {
 });
 find("view").addEventListener("click", () => {
   stage.view = stage.view === "beside" ? "unified" : "beside";
-  find("view").setAttribute("aria-pressed", String(stage.view === "unified"));
+  showView();
 });
 find("full-screen").addEventListener("click", () => void stage.toggleFullScreen());
 find("reset").addEventListener("click", () => controls?.reset());

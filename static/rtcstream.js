@@ -10,11 +10,12 @@
  *     await stream.set({ strength: 4 });
  *     await stream.stop();
  *
- * No host but the stream's own is contacted.
+ * It needs the three files that it imports beside it, and contacts no host but the stream's own.
  */
 
 import { StreamError, problem } from "./errors.js";
 import { sdpFragment } from "./sdpfrag.js";
+import { summarize } from "./stats.js";
 
 export { StreamError };
 
@@ -53,7 +54,8 @@ export class RtcStream extends EventTarget {
   /** @type {Map<number, { resolve: (message: ControlsMessage) => void, reject: (error: StreamError) => void }>} */
   #unacknowledged = new Map();
   #run = 0;
-  #sample = { time: 0, received: 0, sent: 0 };
+  /** @type {import("./stats.js").Sample | null} */
+  #sample = null;
 
   /**
    * @param {string | URL} [base] where the stream is mounted; this page's own place unless given
@@ -162,35 +164,9 @@ export class RtcStream extends EventTarget {
   /** What the browser measures, in short; bit rates since the last call. `null` while there is no session. */
   async getStats() {
     if (!this.#pc) return null;
-    /** @type {any[]} */
-    const reports = [];
-    (await this.#pc.getStats()).forEach((report) => reports.push(report));
-    const inbound = reports.find((each) => each.type === "inbound-rtp" && each.kind === "video");
-    const outbound = reports.find((each) => each.type === "outbound-rtp" && each.kind === "video");
-    const transport = reports.find((each) => each.type === "transport");
-    const pair = reports.find((each) => each.id === transport?.selectedCandidatePairId)
-      ?? reports.find((each) => each.type === "candidate-pair" && each.nominated);
-
-    const before = this.#sample;
-    const now = { time: performance.now(), received: pair?.bytesReceived ?? 0, sent: pair?.bytesSent ?? 0 };
-    this.#sample = now;
-    const rate = (/** @type {number} */ bytes) =>
-      before.time ? Math.max(0, (8000 * bytes) / (now.time - before.time)) : null;
-    return {
-      /** frames received a second */
-      fps: /** @type {number | null} */ (inbound ? inbound.framesPerSecond ?? 0 : null),
-      /** frames sent a second */
-      fpsSent: /** @type {number | null} */ (outbound ? outbound.framesPerSecond ?? 0 : null),
-      /** milliseconds */
-      roundTrip: pair?.currentRoundTripTime === undefined ? null : 1000 * pair.currentRoundTripTime,
-      /** bit/s */
-      bitrateReceived: rate(now.received - before.received),
-      /** bit/s */
-      bitrateSent: rate(now.sent - before.sent),
-      width: /** @type {number | null} */ (inbound?.frameWidth ?? null),
-      height: /** @type {number | null} */ (inbound?.frameHeight ?? null),
-      framesDropped: /** @type {number | null} */ (inbound?.framesDropped ?? null),
-    };
+    const now = summarize(await this.#pc.getStats(), this.#sample);
+    this.#sample = now.sample;
+    return now.summary;
   }
 
   /**
@@ -363,7 +339,7 @@ export class RtcStream extends EventTarget {
     this.#unacknowledged.clear();
     for (const track of this.media.getTracks()) this.media.removeTrack(track);
     this.#seq = this.#run = 0;
-    this.#sample = { time: 0, received: 0, sent: 0 };
+    this.#sample = null;
     if (tell) this.#emit("failure", error);
     this.#emit("connectionstatechange", "closed");
     if (location) await this.#delete(location);

@@ -86,5 +86,6 @@ export function explain(error) {
 /** Why the server ended a session, by the `reason` of its `end` message. @param {string} reason */
 export function explainEnd(reason) {
   if (reason === "time_limit") return { title: "Time is up", text: "Sessions here are limited. Press Start for a new one." };
-  return { title: "The session has ended", text: `${reason.replaceAll("_", " ")}.` };
+  const sentence = reason.charAt(0).toUpperCase() + reason.slice(1).replaceAll("_", " ");
+  return { title: "The session has ended", text: `${sentence}. Press Start for a new one.` };
 }

@@ -1,0 +1,97 @@
+"""Measurements to figures: percentiles, their spread over the rounds, growth over time."""
+
+import statistics
+from collections.abc import Sequence
+from typing import TypedDict
+
+from .measure import Measurement
+
+
+class Round(TypedDict):
+    """One measurement; latencies in ms."""
+
+    p50: float
+    p95: float
+    first: float
+    last: float
+    fps: float
+    pictures: int
+    unreadable: int
+
+
+class Spread(TypedDict):
+    """A figure over the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Row(TypedDict):
+    """One route."""
+
+    p50: Spread
+    p95: Spread
+    fps: Spread
+    codec: str | None
+    size: tuple[int, int]
+    rounds: list[Round]
+
+
+class Growth(TypedDict):
+    """A long measurement: p50 of its thirds in ms, resident memory in MB."""
+
+    first_third: float
+    last_third: float
+    last: float
+    memory_settled: float
+    memory_end: float
+
+
+def round_figures(seen: Measurement) -> Round:
+    """Raises ValueError when there is too little to speak of."""
+    if len(seen.latencies) < 10:
+        raise ValueError(
+            f"only {len(seen.latencies)} pictures could be read, and {seen.unreadable} could not: "
+            "measure for longer, on a machine that is less busy"
+        )
+    return Round(
+        p50=statistics.median(seen.latencies),
+        p95=statistics.quantiles(seen.latencies, n=20)[-1],
+        first=seen.latencies[0],
+        last=seen.latencies[-1],
+        fps=(len(seen.times) - 1) / (seen.times[-1] - seen.times[0]),
+        pictures=len(seen.latencies),
+        unreadable=seen.unreadable,
+    )
+
+
+def row(measurements: Sequence[Measurement]) -> Row:
+    rounds = [round_figures(seen) for seen in measurements]
+    return Row(
+        p50=_spread([each["p50"] for each in rounds]),
+        p95=_spread([each["p95"] for each in rounds]),
+        fps=_spread([each["fps"] for each in rounds]),
+        codec=measurements[-1].codec,
+        size=measurements[-1].size,
+        rounds=rounds,
+    )
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(median=statistics.median(values), low=min(values), high=max(values))
+
+
+def growth(seen: Measurement, settle: float) -> Growth:
+    """``settle``: seconds that the server's memory gets to find its size."""
+    third = (seen.times[-1] - seen.times[0]) / 3
+    samples = list(zip(seen.times, seen.latencies, strict=True))
+    settled = [memory for at, memory in seen.memory if at >= settle]
+    return Growth(
+        first_third=statistics.median(ms for at, ms in samples if at <= seen.times[0] + third),
+        last_third=statistics.median(ms for at, ms in samples if at >= seen.times[-1] - third),
+        last=seen.latencies[-1],
+        # A few samples each: pictures that come and go move it by a megabyte.
+        memory_settled=statistics.median(settled[:5]),
+        memory_end=statistics.median(settled[-5:]),
+    )
