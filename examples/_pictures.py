@@ -17,13 +17,17 @@ WIDTH, HEIGHT = 640, 360
 
 
 def scene(balloon: int = 430) -> Any:
-    """Hills under an evening sky, a sun, a lake and a balloon at ``balloon`` pixels from the left."""
+    """Hills under an evening sky, a sun, a lake, and a balloon so many pixels from the left."""
     down = np.linspace(0, 1, HEIGHT)[:, None, None]
     sky = (1 - down) * np.array([150, 90, 60]) + down * np.array([170, 200, 255])
     image = np.ascontiguousarray(np.broadcast_to(sky, (HEIGHT, WIDTH, 3)).astype(np.uint8))
     cv2.circle(image, (150, 190), 46, (170, 230, 255), -1, cv2.LINE_AA)
     across = np.arange(WIDTH)
-    hills = [(230, 26, 95, (150, 120, 110)), (262, 34, 140, (110, 95, 70)), (300, 20, 70, (60, 80, 50))]
+    hills = [
+        (230, 26, 95, (150, 120, 110)),
+        (262, 34, 140, (110, 95, 70)),
+        (300, 20, 70, (60, 80, 50)),
+    ]
     for level, height, length, colour in hills:
         ridge = level - height * np.sin(across / length + level) - 9 * np.sin(across / 23 + level)
         outline = np.stack([across, ridge], axis=1).astype(np.int32)

@@ -84,11 +84,13 @@ def _unknown(name: str) -> str:
 
 def _run_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))  # as `python app.py` does
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A program called `cv2.py` must not take the place of the real one.
+    name = path.stem if path.stem not in sys.modules else f"program_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise CommandError(f"{str(path)!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses and get_type_hints look modules up by name
+    sys.modules[name] = module  # dataclasses and get_type_hints look modules up by name
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:

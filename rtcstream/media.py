@@ -110,7 +110,7 @@ def _to_uint8(picture: NDArray[Any]) -> NDArray[np.uint8]:
             f"a float image must lie in 0..1, but this goes from {low:g} to {high:g}; "
             "divide by 255, or np.clip it, first"
         )
-    scaled = np.clip(picture, 0, 1) * 255
+    scaled: NDArray[Any] = np.clip(picture, 0, 1) * 255
     return np.rint(scaled).astype(np.uint8)
 
 

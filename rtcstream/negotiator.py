@@ -50,7 +50,7 @@ class Sessions:
         return _ice(request).servers
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
-        peer = Peer(request.remote, dict(request.headers))
+        peer = Peer(request.remote, request.headers)
         session, answer = await self.connect(offer, parameters, peer, _ice(request))
         return Answer(session.id, answer, session.ufrag or session.id[:8])
 

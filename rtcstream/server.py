@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -35,6 +35,18 @@ class Servable(Protocol):
     def name(self) -> str: ...
 
     def app(self) -> web.Application: ...
+
+
+class ServeOptions(TypedDict, total=False):
+    """The options of ``serve`` and ``Stream.run``."""
+
+    host: str
+    port: int
+    https: bool
+    ssl_cert: str | Path | None
+    ssl_key: str | Path | None
+    ice_servers: Iterable[str | Mapping[str, Any]]
+    cors_origins: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +78,7 @@ class ServerOptions:
 
 def serve(
     what: Servable | web.Application,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    https: bool = False,
-    ssl_cert: str | Path | None = None,
-    ssl_key: str | Path | None = None,
-    ice_servers: Iterable[str | Mapping[str, Any]] = (),
-    cors_origins: Sequence[str] = (),
+    **options: Unpack[ServeOptions],
 ) -> None:
     """Serve a stream, or an application with streams mounted in it, until Ctrl-C or SIGTERM.
 
@@ -84,16 +89,7 @@ def serve(
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
-    options = ServerOptions(
-        host=host,
-        port=port,
-        https=https,
-        ssl_cert=ssl_cert,
-        ssl_key=ssl_key,
-        ice_servers=ice_servers,
-        cors_origins=cors_origins,
-    )
-    run(what, options)
+    run(what, ServerOptions(**options))
 
 
 def run(what: Servable | web.Application, options: ServerOptions) -> None:
@@ -234,4 +230,3 @@ def _shown(host: str) -> str:
     if host in ("0.0.0.0", "::", ""):
         return lan_address()
     return f"[{host}]" if ":" in host else host
-

@@ -239,7 +239,7 @@ class MediaSession(AsyncIOEventEmitter):
         if self._signature.kind == "class":
             self._post(messages.State("loading"))
 
-    def on_ready(self) -> None:
+    def on_running(self) -> None:
         self._post(messages.State("running"))
 
     def on_raised(self, error: BaseException) -> None:

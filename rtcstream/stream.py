@@ -4,13 +4,13 @@ import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from aiohttp import web
 
 from . import signaling, signature
 from .negotiator import ICE, Sessions
-from .server import serve
+from .server import ServeOptions, serve
 from .transport.ice import IceOptions, parse_server
 
 VERSION = 1
@@ -105,6 +105,6 @@ class Stream:
         app.on_shutdown.append(end_sessions)
         return app
 
-    def run(self, **options: Any) -> None:
+    def run(self, **options: Unpack[ServeOptions]) -> None:
         """Serve the stream until Ctrl-C. Takes the options of ``rtcstream.serve``."""
         serve(self, **options)

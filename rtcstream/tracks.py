@@ -26,8 +26,8 @@ class Listener(Protocol):
     def on_loading(self) -> None:
         """The function's class is being built."""
 
-    def on_ready(self) -> None:
-        """The first call can be made."""
+    def on_running(self) -> None:
+        """The first frame is there, and the function is called from now on."""
 
     def on_raised(self, error: BaseException) -> None:
         """The function raised, or returned what it must not: one frame is lost."""
@@ -88,7 +88,6 @@ class Transform:
         try:
             listener.on_loading()
             self._guarded_open()
-            listener.on_ready()
             self._serve()
         except Closed:
             pass
@@ -122,6 +121,8 @@ class Transform:
             # On schedule rather than an interval after the last: a camera's jitter must not
             # halve the rate. Never more than one interval is caught up.
             due = max(due + self._interval, started)
+            if not self.calls:
+                self._listener.on_running()
             self._step(frame, frame.pts, started)
 
     def _step(self, frame: av.VideoFrame, pts: int, started: float) -> None:

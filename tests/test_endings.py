@@ -38,13 +38,25 @@ async def offering() -> AsyncIterator[tuple[PeerConnection, str]]:
         await connection.close_within(2)
 
 
+async def connected(connection: PeerConnection, answer: RTCSessionDescription) -> None:
+    """Take the answer, and wait until media can flow."""
+    event = asyncio.Event()
+
+    def changed() -> None:
+        if connection.connectionState == "connected":
+            event.set()
+
+    connection.on("connectionstatechange", changed)
+    await connection.setRemoteDescription(answer)
+    await asyncio.wait_for(event.wait(), 5)
+
+
 async def test_a_session_leaves_nothing_behind(leaks: Leaks) -> None:
     """Tasks, threads and descriptors are as before when a session has ended."""
     async with testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
-    async with leaks():
-        async with testing.connect(Stream(flip)) as peer:
-            await peer.apply(scene())
+    async with leaks(), testing.connect(Stream(flip)) as peer:
+        await peer.apply(scene())
 
 
 @pytest.mark.slow
@@ -67,14 +79,13 @@ async def test_an_offer_that_never_connects_is_given_up(
     assert session.CONNECT_TIMEOUT <= 13
     monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.5)
     sessions = Stream(flip).sessions()
-    async with offering() as (_, offer):
-        async with leaks():
-            for _ in range(5):
-                await sessions.connect(offer, {}, Peer(None, {}), IceOptions(addresses=LOOPBACK))
-            assert len(sessions) == 5
-            async with asyncio.timeout(5):
-                while len(sessions):  # noqa: ASYNC110 - five sessions, no one event
-                    await asyncio.sleep(0.05)
+    async with offering() as (_, offer), leaks():
+        for _ in range(5):
+            await sessions.connect(offer, {}, Peer(None, {}), IceOptions(addresses=LOOPBACK))
+        assert len(sessions) == 5
+        async with asyncio.timeout(5):
+            while len(sessions):  # noqa: ASYNC110 - five sessions, no one event
+                await asyncio.sleep(0.05)
 
 
 async def test_refused_offers_leave_nothing_behind(leaks: Leaks) -> None:
@@ -112,8 +123,12 @@ async def test_viewer_of_a_filter_is_told_there_is_nothing() -> None:
     connection.addTransceiver("video", "recvonly")
     await connection.setLocalDescription(await connection.createOffer())
     with pytest.raises(Problem) as refused:
-        await Stream(flip).sessions().connect(
-            connection.localDescription.sdp, {}, Peer(None, {}), IceOptions(addresses=LOOPBACK)
+        await (
+            Stream(flip)
+            .sessions()
+            .connect(
+                connection.localDescription.sdp, {}, Peer(None, {}), IceOptions(addresses=LOOPBACK)
+            )
         )
     assert refused.value.status == 409
     assert "Retry-After" in refused.value.headers
@@ -150,20 +165,17 @@ async def test_peer_that_closes_ends_its_session() -> None:
 
 async def test_stopping_server_ends_its_sessions(serve: Serve, leaks: Leaks) -> None:
     """A server that stops ends its sessions with it, and refuses new ones meanwhile."""
-    async with leaks():
-        async with offering() as (connection, offer):
-            async with serve(Stream(flip)) as url, aiohttp.ClientSession() as client:
-                headers = {"Content-Type": "application/sdp"}
-                async with client.post(url + "session", data=offer, headers=headers) as response:
-                    assert response.status == 201
-                    answer = RTCSessionDescription(sdp=await response.text(), type="answer")
-                connected = asyncio.Event()
-                connection.on(
-                    "connectionstatechange",
-                    lambda: connection.connectionState == "connected" and connected.set(),
-                )
-                await connection.setRemoteDescription(answer)
-                await asyncio.wait_for(connected.wait(), 5)
+    headers = {"Content-Type": "application/sdp"}
+    async with (
+        leaks(),
+        offering() as (connection, offer),
+        serve(Stream(flip)) as url,
+        aiohttp.ClientSession() as client,
+        client.post(url + "session", data=offer, headers=headers) as response,
+    ):
+        assert response.status == 201
+        answer = RTCSessionDescription(sdp=await response.text(), type="answer")
+        await connected(connection, answer)
 
 
 PROGRAM = """
@@ -197,14 +209,7 @@ async def test_a_signal_ends_the_server_within_two_seconds(
             headers = {"Content-Type": "application/sdp"}
             async with client.post(url + "session", data=offer, headers=headers) as response:
                 answer = RTCSessionDescription(sdp=await response.text(), type="answer")
-            channel = asyncio.Event()
-            assert connection.sctp is not None
-            connection.on(
-                "connectionstatechange",
-                lambda: connection.connectionState == "connected" and channel.set(),
-            )
-            await connection.setRemoteDescription(answer)
-            await asyncio.wait_for(channel.wait(), 5)
+            await connected(connection, answer)
             started = time.monotonic()
             process.send_signal(number)
             assert await asyncio.wait_for(process.wait(), 10) == 0

@@ -34,6 +34,8 @@ class PeerConnection(RTCPeerConnection):
         # aiortc's own default would be a public STUN server.
         super().__init__(RTCConfiguration(iceServers=ice.to_aiortc()))
         self._addresses = ice.addresses
+        self.remote_ufrag: str | None = None
+        """The peer's ICE username fragment, which names its generation of candidates."""
 
     # Names with one leading underscore are not mangled, so these override aiortc's private methods.
 
@@ -79,6 +81,8 @@ class PeerConnection(RTCPeerConnection):
             await self.setRemoteDescription(RTCSessionDescription(sdp=usable, type="offer"))
         except Exception as error:  # likewise
             raise NegotiationError(f"the offer cannot be answered: {error}") from error
+        ice = description.media[0].ice
+        self.remote_ufrag = ice.usernameFragment if ice else None
 
     async def answer(self) -> str:
         """The answer to the accepted offer, as SDP, with all of our candidates in it."""
@@ -87,13 +91,6 @@ class PeerConnection(RTCPeerConnection):
         except Exception as error:
             raise NegotiationError(f"the offer cannot be answered: {error}") from error
         return self.localDescription.sdp
-
-    @property
-    def remote_ufrag(self) -> str | None:
-        """The peer's ICE username fragment, which names this generation of candidates."""
-        description = SessionDescription.parse(self.remoteDescription.sdp)
-        ice = description.media[0].ice
-        return ice.usernameFragment if ice else None
 
     async def add_candidate(self, candidate: RTCIceCandidate) -> None:
         """A trickled candidate of the peer."""

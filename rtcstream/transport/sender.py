@@ -24,6 +24,9 @@ from .slot import Closed, Slot
 
 logger = logging.getLogger(__name__)
 
+KEYFRAME_INTERVAL = 0.2
+"""Seconds between two keyframes that the peer asks for: each costs many times a usual frame."""
+
 
 class VideoSender(RTCRtpSender):
     """aiortc's sender with an RTP side of our own.
@@ -56,10 +59,21 @@ class VideoSender(RTCRtpSender):
         self.size: tuple[int, int] | None = None
         self._loop = asyncio.get_running_loop()
         self._keyframe_wanted = False
+        self._keyframe_due = 0.0
+        self._keyframe_timer: asyncio.TimerHandle | None = None
         self._sequence_number = random_sequence_number()
 
     def _send_keyframe(self) -> None:
         """The peer has lost the picture: send a whole one, the last again if there is no newer."""
+        wait = self._keyframe_due - self._loop.time()
+        if wait <= 0:
+            self._want_keyframe()
+        elif self._keyframe_timer is None:  # one answers all that are asked for meanwhile
+            self._keyframe_timer = self._loop.call_later(wait, self._want_keyframe)
+
+    def _want_keyframe(self) -> None:
+        self._keyframe_timer = None
+        self._keyframe_due = self._loop.time() + KEYFRAME_INTERVAL
         self._keyframe_wanted = True
         self.slot.nudge()
 
@@ -73,6 +87,8 @@ class VideoSender(RTCRtpSender):
             await ended.wait()
         finally:
             self.slot.close()
+            if self._keyframe_timer is not None:
+                self._keyframe_timer.cancel()
             self._RTCRtpSender__encoder = None
             self._RTCRtpSender__rtp_exited.set()
 
