@@ -111,7 +111,7 @@ def _to_uint8(picture: NDArray[Any]) -> NDArray[np.uint8]:
             "divide by 255, or np.clip it, first"
         )
     scaled: NDArray[Any] = np.clip(picture, 0, 1) * 255
-    return np.rint(scaled).astype(np.uint8)
+    return np.asarray(np.rint(scaled), np.uint8)
 
 
 def _to_colour(picture: NDArray[np.uint8], channels: Channels) -> NDArray[np.uint8]:
