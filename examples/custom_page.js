@@ -5,7 +5,7 @@ const start = document.querySelector("#start");
 const message = document.querySelector("#message");
 const colours = [...document.querySelectorAll(".colour")];
 
-document.querySelector("#picture").srcObject = stream.media;
+stream.on("track", () => (document.querySelector("#picture").srcObject = stream.media));
 
 start.addEventListener("click", async () => {
   start.disabled = true;

@@ -110,7 +110,7 @@ export class Overlay {
     const { clientWidth, clientHeight } = this.#canvas;
     const { font, accent } = this.#style();
     for (const box of [...this.#shown.values()].flat()) {
-      // The video is fitted into its element whole (object-fit: contain).
+      // In full screen the picture is fitted in whole; elsewhere it fills its element.
       const [frameWidth, frameHeight] = box.frame;
       const scale = Math.min(clientWidth / frameWidth, clientHeight / frameHeight);
       const width = box.width * scale;

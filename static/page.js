@@ -76,7 +76,9 @@ async function load() {
   controls = new Controls(find("controls"), description.controls);
   find("controls-card").hidden = description.controls.length === 0;
   const complaints = controls.take(new URLSearchParams(location.search));
-  complaints.forEach((text, index) => notices.show(`query ${index}`, "warning", { title: "In this page’s address", text }));
+  complaints.forEach((text, index) => {
+    notices.show(`query ${index}`, "warning", { title: "In this page’s address", text });
+  });
 
   document.body.dataset.camera = String(needs("video"));
   for (const option of Object.keys(SIZES)) sizeList.add(new Option(`${option}p`, option, false, option === "720"));
@@ -198,7 +200,9 @@ async function fillCameras() {
   const chosen = cameraList.value || camera.settings?.deviceId || "";
   const options = (await listCameras()).map(({ label, deviceId }, index) =>
     new Option(label || `Camera ${index + 1}`, deviceId, false, deviceId === chosen));
-  if (!options.some((option) => option.value === chosen)) options.unshift(new Option("Default camera", "", false, true));
+  if (!options.some((option) => option.value === chosen)) {
+    options.unshift(new Option("Default camera", "", false, true));
+  }
   cameraList.replaceChildren(...options);
 }
 
@@ -254,7 +258,7 @@ stream.on("time", ({ remaining }) => {
 });
 stream.on("end", ({ reason }) => {
   notices.show("failure", "info", explainEnd(reason));
-  void stop();
+  finish();
 });
 stream.on("failure", (error) => {
   notices.show("failure", "error", explain(error));

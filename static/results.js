@@ -11,13 +11,9 @@ export class Results {
   #parent;
   /** How each kind is shown. @type {Record<Kind, (name: string) => View>} */
   #views;
-  /** @type {Map<string, View>} */
+  /** By the result's name. @type {Map<string | null, { kind: Kind, view: View }>} */
   #shown = new Map();
   #run = 0;
-  /** @type {number | null} */
-  #pts = null;
-  /** How many results of a kind the present frame has had: unnamed ones are told apart by it. @type {Map<Kind, number>} */
-  #count = new Map();
 
   /**
    * @param {HTMLElement} parent
@@ -30,54 +26,41 @@ export class Results {
 
   /** @param {ResultMessage} message */
   show(message) {
-    if (message.run !== this.#run) this.clear();
-    this.#run = message.run;
-    const kind = kindOf(message.data) ?? this.#kindOfNothing(message.name);
-    if (!kind) return;
-    const key = `${kind} ${message.name ?? this.#ordinal(kind, message.pts)}`;
-    let view = this.#shown.get(key);
-    if (!view) {
-      view = this.#views[kind](message.name ?? { text: "Text", number: "Number", boxes: "Boxes", json: "Data" }[kind]);
+    const { run, name, data } = message;
+    if (run !== this.#run) this.clear();
+    this.#run = run;
+    if (data === null) return; // nothing new, as with pictures
+    let shown = this.#shown.get(name);
+    const kind = isEmpty(data) ? shown?.kind : kindOf(data);
+    if (!kind) return; // an empty list could be of anything
+    if (shown?.kind !== kind) {
+      const view = this.#views[kind](name ?? TITLES[kind]);
       view.element.dataset.kind = kind;
-      this.#shown.set(key, view);
-      this.#parent.append(view.element);
+      if (shown) shown.view.element.replaceWith(view.element);
+      else this.#parent.append(view.element);
+      shown = { kind, view };
+      this.#shown.set(name, shown);
     }
-    view.show(message.data, message);
+    shown.view.show(data, message);
   }
 
   clear() {
     this.#shown.clear();
     this.#parent.replaceChildren();
   }
-
-  /**
-   * An empty list is no boxes where boxes came before, or else no data; and at first it is nothing.
-   * @param {string | null} name
-   * @returns {Kind | undefined}
-   */
-  #kindOfNothing(name) {
-    return /** @type {Kind[]} */ (["boxes", "json"]).find((kind) => this.#shown.has(`${kind} ${name ?? 0}`));
-  }
-
-  /**
-   * @param {Kind} kind
-   * @param {number | null} pts
-   */
-  #ordinal(kind, pts) {
-    if (pts === null || pts !== this.#pts) this.#count.clear();
-    this.#pts = pts;
-    const ordinal = this.#count.get(kind) ?? 0;
-    this.#count.set(kind, ordinal + 1);
-    return ordinal;
-  }
 }
+
+/** For a result without a name. @type {Record<Kind, string>} */
+const TITLES = { text: "Text", number: "Number", boxes: "Boxes", json: "Data" };
+
+/** @param {unknown} data */
+const isEmpty = (data) => Array.isArray(data) && data.length === 0;
 
 /**
  * @param {unknown} data
- * @returns {Kind | null} null for an empty list, which could be of anything
+ * @returns {Kind}
  */
 function kindOf(data) {
-  if (Array.isArray(data) && data.length === 0) return null;
   if (typeof data === "string") return "text";
   if (typeof data === "number") return "number";
   return isBoxes(data) ? "boxes" : "json";

@@ -5,7 +5,7 @@
  *
  *     const camera = await navigator.mediaDevices.getUserMedia({ video: true });
  *     const stream = new RtcStream();
- *     video.srcObject = stream.media;
+ *     stream.on("track", () => { video.srcObject = stream.media; });
  *     await stream.start({ tracks: camera.getTracks(), values: { mode: "edges" } });
  *     await stream.set({ strength: 4 });
  *     await stream.stop();
@@ -28,16 +28,20 @@ export { StreamError };
 const MESSAGE_TYPES = ["controls", "error", "result", "log", "state", "progress", "stats", "data", "time", "end"];
 const MEDIA_PATH_MS = 10_000;
 const REQUEST_MS = 20_000;
+const DELETE_MS = 2_000;
 
 export class RtcStream extends EventTarget {
-  /** What the server sends: give it to a video element as `srcObject`. */
+  /**
+   * What the server sends, for a video element's `srcObject`. Empty until the first `track` event;
+   * given to an element before, it would hold back the page's `load` event until then.
+   */
   media = new MediaStream();
 
   #base;
   #headers;
   /** @type {Promise<Description> | null} */
   #description = null;
-  /** Aborts with the reason when the session ends; there is a session while there is one. @type {AbortController | null} */
+  /** There while there is a session; aborts with the reason when it ends. @type {AbortController | null} */
   #session = null;
   /** @type {RTCPeerConnection | null} */
   #pc = null;
@@ -246,6 +250,7 @@ export class RtcStream extends EventTarget {
   async #untilOpen(channel, signal) {
     signal.throwIfAborted();
     channel.addEventListener("close", () => {
+      this.#location = ""; // there is nothing left to delete
       this.#fail(signal, new StreamError("channel-closed", "The server ended the session."));
     }, { signal });
     if (channel.readyState === "open") return;
@@ -304,6 +309,9 @@ export class RtcStream extends EventTarget {
       this.#run = message.run;
     }
     if (MESSAGE_TYPES.includes(message.type)) this.#emit(message.type, message);
+    if (message.type !== "end") return;
+    this.#location = ""; // there is nothing left to delete
+    void this.stop();
   }
 
   #openChannel() {
@@ -317,7 +325,8 @@ export class RtcStream extends EventTarget {
    * @param {unknown} error
    */
   #fail(signal, error) {
-    if (this.#session?.signal === signal) void this.#end(this.#session, error, this.#channel?.readyState !== "connecting");
+    if (this.#session?.signal !== signal) return;
+    void this.#end(this.#session, error, this.#channel?.readyState !== "connecting");
   }
 
   /**
@@ -327,11 +336,9 @@ export class RtcStream extends EventTarget {
    */
   async #end(session, error, tell) {
     if (this.#session !== session) return;
-    const location = this.#location;
+    const [pc, location] = [this.#pc, this.#location];
     this.#session = null;
     session.abort(error);
-    this.#channel?.close();
-    this.#pc?.close();
     this.#pc = this.#channel = null;
     this.#location = this.#etag = "";
     this.#trickle = [];
@@ -342,14 +349,17 @@ export class RtcStream extends EventTarget {
     this.#sample = null;
     if (tell) this.#emit("failure", error);
     this.#emit("connectionstatechange", "closed");
+    // Asked to, the server ends the session in order; it would take a closed connection for a lost one.
     if (location) await this.#delete(location);
+    pc?.close();
   }
 
   /** @param {string} location */
   async #delete(location) {
     try {
       // keepalive: the request outlives the page.
-      await fetch(location, { method: "DELETE", headers: this.#headers, keepalive: true });
+      const signal = AbortSignal.timeout(DELETE_MS);
+      await fetch(location, { method: "DELETE", headers: this.#headers, keepalive: true, signal });
     } catch {
       // The server is gone, and the session with it; one that lives on misses our consent within 30 s (RFC 7675).
     }
@@ -358,8 +368,8 @@ export class RtcStream extends EventTarget {
   async #fetchDescription() {
     const description = await (await this.#fetch(new URL("stream.json", this.#base), { cache: "no-cache" })).json();
     if (description.version === 1) return description;
-    throw new StreamError("version", `The server speaks version ${description.version} of rtcstream, this page version 1: `
-      + "reload the page, or update rtcstream.js.");
+    throw new StreamError("version", `The server speaks version ${description.version} of rtcstream, this page `
+      + "version 1: reload the page, or update rtcstream.js.");
   }
 
   /**

@@ -108,6 +108,7 @@ export class Stage {
     const { videoWidth, videoHeight, parentElement } = video;
     if (!parentElement) return;
     parentElement.classList.toggle("filled", videoWidth > 0 && video.srcObject !== null);
-    parentElement.style.aspectRatio = videoWidth ? `${videoWidth} / ${videoHeight}` : "";
+    if (videoWidth) parentElement.style.setProperty("--ratio", String(videoWidth / videoHeight));
+    else parentElement.style.removeProperty("--ratio");
   }
 }

@@ -8,7 +8,8 @@ import { StreamError } from "./errors.js";
 const CAMERA = {
   NotAllowedError: {
     title: "The camera was refused",
-    text: "Allow the camera for this page (the icon in the address bar, or the system's privacy settings), then press Start again.",
+    text: "Allow the camera for this page (the icon in the address bar, or the system's privacy settings), then press "
+      + "Start again.",
   },
   NotFoundError: {
     title: "No camera found",
@@ -43,9 +44,9 @@ const STREAM = {
   }),
   "no-media-path": (error) => ({
     title: "No path for media",
-    text: "The server answers over HTTP, but no media got through within 10 seconds. Usually a firewall or a VPN blocks "
-      + "UDP between here and the server: try without it, or on the same network. Across networks a TURN server is "
-      + "needed: start the server with --ice-server turn:HOST.",
+    text: "The server answers over HTTP, but no media got through within 10 seconds. Usually a firewall or a VPN "
+      + "blocks UDP between here and the server: try without it, or on the same network. Across networks a TURN "
+      + "server is needed: start the server with --ice-server turn:HOST.",
     details: [
       ["Tried from this browser", list(error.candidates?.local)],
       ["Offered by the server", list(error.candidates?.remote)],
@@ -59,7 +60,10 @@ const STREAM = {
     title: "The server ended the session",
     text: "It was stopped or restarted, or closed this session. Press Start to begin a new one.",
   }),
-  "unsupported": (error) => ({ title: "No WebRTC here", text: `${error.message} Open this page in a current browser.` }),
+  "unsupported": (error) => ({
+    title: "No WebRTC here",
+    text: `${error.message} Open this page in a current browser.`,
+  }),
   "version": (error) => ({ title: "Page and server differ", text: error.message }),
 };
 
@@ -85,7 +89,9 @@ export function explain(error) {
 
 /** Why the server ended a session, by the `reason` of its `end` message. @param {string} reason */
 export function explainEnd(reason) {
-  if (reason === "time_limit") return { title: "Time is up", text: "Sessions here are limited. Press Start for a new one." };
+  if (reason === "time_limit") {
+    return { title: "Time is up", text: "Sessions here are limited. Press Start for a new one." };
+  }
   const sentence = reason.charAt(0).toUpperCase() + reason.slice(1).replaceAll("_", " ");
   return { title: "The session has ended", text: `${sentence}. Press Start for a new one.` };
 }
