@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TypedDict
 
-from .measure import Measurement
+from .measure import BenchmarkError, Measurement
 
 
 class Round(TypedDict):
@@ -49,9 +49,9 @@ class Growth(TypedDict):
 
 
 def round_figures(seen: Measurement) -> Round:
-    """Raises ValueError when there is too little to speak of."""
+    """Raises BenchmarkError when there is too little to speak of."""
     if len(seen.latencies) < 10:
-        raise ValueError(
+        raise BenchmarkError(
             f"only {len(seen.latencies)} pictures could be read, and {seen.unreadable} could not: "
             "measure for longer, on a machine that is less busy"
         )

@@ -10,18 +10,18 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from playwright.async_api import async_playwright
 
+from benchmarks import tables
+from benchmarks.checks import Check, check_growth, check_rows
+from benchmarks.figures import Growth, Row, growth, row
+from benchmarks.measure import BenchmarkError, Measurement, Route, measure
 from tests.browser import launch
-
-from .checks import Check, check_growth, check_rows
-from .figures import Growth, Row, growth, row
-from .measure import Measurement, Route, measure
 
 # Without camera permission Chromium names its addresses as random .local names, which servers
 # would have to ask the network for.
@@ -43,14 +43,14 @@ LONG_ROUTES = ("plain aiortc, 50 ms", "rtcstream, 50 ms")
 class Config:
     """How long to measure; all in seconds but ``rounds``."""
 
-    rounds: int = 3
-    seconds: float = 10.0  # each route in each round
-    warmup: float = 4.0  # before each measurement, not counted
+    rounds: int = 5
+    seconds: float = 6.0  # each route in each round
+    warmup: float = 3.0  # before each measurement, not counted
     long_seconds: float = 60.0  # for growth; 0 leaves it out
     settle: float = 10.0  # that memory gets to find its size
 
 
-QUICK = Config(rounds=2, seconds=4.0, warmup=2.0, long_seconds=0.0)
+QUICK = Config(rounds=2, seconds=4.0, warmup=1.0, long_seconds=0.0)
 
 
 class Report(TypedDict):
@@ -74,7 +74,7 @@ async def run(config: Config) -> Report:
         for name in LONG_ROUTES if config.long_seconds else ():
             progress(f"{config.long_seconds:g} s: {name}")
             longer = await measure(browser, ROUTES[name], config.warmup, config.long_seconds)
-            long[name] = growth(longer, config.settle)
+            long[name] = growth(longer, min(config.settle, config.long_seconds / 2))
         version = browser.version
         await browser.close()
     rows = {name: row(measurements) for name, measurements in seen.items()}
@@ -90,7 +90,7 @@ async def run(config: Config) -> Report:
 def chromium() -> str:
     executable = shutil.which("chromium")
     if executable is None:
-        raise SystemExit("no `chromium` on the PATH: `make test` installs it")
+        raise BenchmarkError("no `chromium` on the PATH: `make test` installs it")
     return executable
 
 
@@ -105,3 +105,62 @@ def machine(browser: str) -> dict[str, str | int | None]:
 
 def progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when every expectation holds, 1 when one does not, 2 when it could not be measured."""
+    options = parse(arguments)
+    config = Config(options.rounds, options.seconds, options.warmup, options.long_seconds)
+    try:
+        report = asyncio.run(run(config))
+    except BenchmarkError as error:
+        progress(str(error))
+        return 2
+    print("\n".join(tables.latencies(report["rows"])), end="\n\n")
+    if report["long"]:
+        print("\n".join(tables.growth(report["long"])), end="\n\n")
+    print("\n".join(tables.verdicts(report["checks"])))
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    return 0 if all(check["ok"] for check in report["checks"]) else 1
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.latency",
+        description="Measure the time from a canvas to the screen in Chromium, through the "
+        "browser's own echo, a plain aiortc server and rtcstream. Fails when an expectation does.",
+    )
+    quick = "--quick" in (sys.argv[1:] if arguments is None else arguments)
+    default = QUICK if quick else Config()
+    add = parser.add_argument
+    add("--quick", action="store_true", help="less of everything: a look rather than a result")
+    add("--rounds", type=int, default=default.rounds, help="how often (%(default)s)")
+    add(
+        "--seconds",
+        type=float,
+        default=default.seconds,
+        help="for each route, each time (%(default)s)",
+    )
+    add(
+        "--warmup",
+        type=float,
+        default=default.warmup,
+        help="seconds before that, not counted (%(default)s)",
+    )
+    add(
+        "--long-seconds",
+        type=float,
+        default=default.long_seconds,
+        help="for what grows over time; 0 leaves that out (%(default)s)",
+    )
+    add("--json", type=Path, metavar="FILE", help="write all figures to this file, too")
+    options = parser.parse_args(arguments)
+    if options.rounds < 1 or options.seconds <= 0 or options.warmup < 0 or options.long_seconds < 0:
+        parser.error("measure in one round at least, for more than 0 seconds")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,6 +18,10 @@ LISTEN_SECONDS = 30.0
 MEMORY_INTERVAL = 0.5
 
 
+class BenchmarkError(Exception):
+    """It could not be measured; the message says why."""
+
+
 @dataclass(frozen=True)
 class Route:
     """What a picture goes through on its way from the canvas to the screen."""
@@ -75,7 +79,7 @@ async def serving(kind: str) -> AsyncIterator[Server]:
         async with asyncio.timeout(LISTEN_SECONDS):
             url = (await process.stdout.readline()).decode().strip()
         if not url:
-            raise RuntimeError(f"the {kind} server ended before it listened; it says why above")
+            raise BenchmarkError(f"the {kind} server ended before it listened; it says why above")
         yield Server(url, process.pid)
     finally:
         process.stdin.close()  # which ends it

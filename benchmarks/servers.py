@@ -16,13 +16,7 @@ from typing import Any
 import av
 import cv2
 from aiohttp import web
-from aiortc import (
-    MediaStreamTrack,
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCSessionDescription,
-    VideoStreamTrack,
-)
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from numpy.typing import NDArray
 
 from rtcstream import Image, Stream
@@ -45,8 +39,10 @@ def slow(image: Image) -> Image:
 FUNCTIONS: tuple[Function, ...] = (instant, slow)
 
 
-class FilteredTrack(VideoStreamTrack):
+class FilteredTrack(MediaStreamTrack):
     """What aiortc's examples do: wait for the next frame, change it on the spot, return it."""
+
+    kind = "video"
 
     def __init__(self, source: MediaStreamTrack, function: Function) -> None:
         super().__init__()

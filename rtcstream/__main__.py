@@ -87,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _list()
             return 0
         if options.reload:
-            return reload.run(_watched(options.target), [a for a in given if a != "--reload"])
+            mine.remove("--reload")
+            return reload.run(_watched(options.target), [*mine, "--", *program])
         sys.argv = [options.target or sys.argv[0], *program]
         run(
             _what(options.target),

@@ -4,6 +4,7 @@
 """
 
 import enum
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,8 @@ from .types import Label, Range
 
 MAX_TEXT = 10_000
 """The longest text that a control takes, in characters."""
+MAX_VALUES = 60_000
+"""All values together, in bytes of JSON: their acknowledgement is one message."""
 MAX_INTEGER = 2**53 - 1
 """Beyond this a JSON number is no longer exact everywhere (RFC 8259 section 6)."""
 
@@ -236,13 +239,13 @@ class Values:
     def first(self, query: Mapping[str, str]) -> None:
         """Take the first values from a query string. Raises ControlError, changing nothing."""
         parsed = {name: self._control(name).parse_query(text) for name, text in query.items()}
-        self._values = {**self._values, **parsed}
+        self._values = self._fitting(parsed)
 
     def change(self, values: Mapping[str, Any], seq: int) -> None:
         """Apply a ``set`` message. Raises ControlError, changing nothing."""
         parsed = {name: self._control(name).parse(value) for name, value in values.items()}
         newer = {name: v for name, v in parsed.items() if seq > self._seqs.get(name, -1)}
-        self._values = {**self._values, **newer}  # replaced, never changed: readers need no lock
+        self._values = self._fitting(newer)  # replaced, never changed: readers need no lock
         self._seqs.update(dict.fromkeys(newer, seq))
 
     def snapshot(self) -> dict[str, Any]:
@@ -250,11 +253,23 @@ class Values:
         return dict(self._values)
 
     def to_json(self) -> dict[str, Any]:
-        values = self.snapshot()
+        return self._to_json(self._values)
+
+    def _to_json(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: control.to_json(values[name]) for name, control in self._controls.items()}
+
+    def _fitting(self, new: Mapping[str, Any]) -> dict[str, Any]:
+        values = {**self._values, **new}
+        if new and len(json.dumps(self._to_json(values))) > MAX_VALUES:
+            raise ControlError(
+                max(new, key=lambda name: len(str(new[name]))),
+                f"all values together may take {MAX_VALUES} bytes of JSON; shorten the texts",
+            )
+        return values
 
     def _control(self, name: str) -> Control:
         if name in self._controls:
             return self._controls[name]
         known = ", ".join(self._controls) or "none"
-        raise ControlError(name, f"there is no control {name!r}; there are: {known}")
+        shown = name if len(name) <= 60 else name[:57] + "..."
+        raise ControlError(shown, f"there is no control {shown!r}; there are: {known}")

@@ -93,7 +93,7 @@ def _run_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and get_type_hints look modules up by name
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except Exception as error:  # a program that exits, after its own --help perhaps, does so
         raise CommandError(_failed(str(path), error)) from error
     return module
 
@@ -105,7 +105,7 @@ def _import(name: str) -> ModuleType:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise CommandError(f"there is no module {name!r}") from None
         raise CommandError(_failed(name, error)) from error
-    except (Exception, SystemExit) as error:
+    except Exception as error:
         raise CommandError(_failed(name, error)) from error
 
 
@@ -120,7 +120,8 @@ def _failed(name: str, error: BaseException) -> str:
         if "importlib" not in frame.filename and frame.filename != __file__
     ]
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{name} fails when it is imported: {type(error).__name__}: {error}{place}"
+    said = " ".join(str(error).split())  # OpenCV's errors have several lines
+    return f"{name} fails when it is imported: {type(error).__name__}: {said}{place}"
 
 
 def _pick(module: ModuleType, attribute: str, path: str) -> Target:

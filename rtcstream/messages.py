@@ -1,6 +1,7 @@
 """Data-channel messages to and from dataclasses: the wire contract, version 1, without any I/O."""
 
 import json
+import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
 
@@ -40,7 +41,7 @@ def parse(text: str | bytes) -> ClientMessage:
     if size > MAX_MESSAGE:
         raise MessageError(f"the message has {size} bytes; at most {MAX_MESSAGE} are taken")
     try:
-        message = json.loads(text, parse_constant=_refuse_constant)
+        message = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except MessageError:
         raise
     except (ValueError, RecursionError) as error:
@@ -65,6 +66,13 @@ def _parse_set(message: dict[str, Any]) -> Set:
     if not isinstance(values, dict):
         raise MessageError('"values" must be an object of control names and values', seq)
     return Set(seq, values)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise MessageError(f"{digits[:40]} is too large for a number")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -133,7 +133,9 @@ class Notices:
     def tick(self) -> list[Log]:
         """What repeated since the last tick, and how much more there was."""
         with self._lock:
-            logs = [Log(level, text, self._counts[level, text]) for level, text in self._repeated]
+            # Most often said first, and no more than can be read in a second.
+            repeated = sorted(self._repeated, key=self._counts.__getitem__, reverse=True)
+            logs = [Log(*key, self._counts[key]) for key in repeated[: self.PER_TICK]]
             if self._unsaid:
                 logs.append(Log("warning", f"{self._unsaid} more messages in one second"))
             self._repeated.clear()

@@ -28,10 +28,10 @@ def to_json(value: Any, size: tuple[int, int] | None = None, where: str = "the r
 def _convert(value: Any, size: tuple[int, int] | None, where: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ResultError(f"{where[:80]} is nested more than {MAX_DEPTH} deep")
-    if value is None or isinstance(value, bool | str):
-        return value
     if isinstance(value, enum.Enum):
         return value.name
+    if value is None or isinstance(value, bool | str):
+        return value
     if isinstance(value, np.generic):
         value = value.item()
         if isinstance(value, bool | str):
@@ -57,10 +57,12 @@ def _convert(value: Any, size: tuple[int, int] | None, where: str, depth: int) -
                 "return it as the Image, or return fewer numbers"
             )
         value = value.tolist()
+        if not isinstance(value, list):  # an array without dimensions
+            return _convert(value, size, where, depth + 1)
     if isinstance(value, Mapping):
-        bad = next((key for key in value if not isinstance(key, str | int)), None)
-        if bad is not None:
-            raise ResultError(f"{where} has the key {bad!r}; keys must be texts")
+        for key in value:
+            if not isinstance(key, str | int | np.integer):
+                raise ResultError(f"{where} has the key {key!r}; keys must be texts")
         return {
             str(key): _convert(item, size, f"{where}[{key!r}]", depth + 1)
             for key, item in value.items()

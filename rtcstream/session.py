@@ -159,6 +159,14 @@ class MediaSession(AsyncIOEventEmitter):
 
     async def _end(self, reason: str) -> None:
         logger.info("%s ends: %s", self.id[:6], reason)
+        try:
+            await self._free(reason)
+        finally:  # whatever happens, nobody waits for an end that has been
+            self.closed.set()
+            self.emit("closed", reason)
+            self.remove_all_listeners()
+
+    async def _free(self, reason: str) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         if self._receiver is not None:
@@ -176,9 +184,6 @@ class MediaSession(AsyncIOEventEmitter):
         await self._connection.close_within(CLOSE_TIMEOUT)
         if self._transform is not None and self._transform.running:
             self._event_loop.call_later(CLOSE_TIMEOUT, self._note_abandoned, self._transform)
-        self.closed.set()
-        self.emit("closed", reason)
-        self.remove_all_listeners()
 
     def _note_abandoned(self, transform: Transform) -> None:
         if transform.running:
@@ -284,10 +289,10 @@ class MediaSession(AsyncIOEventEmitter):
     def progress(self, value: float, text: str = "") -> None:
         if not 0 <= value <= 1:
             raise ValueError(f"progress is from 0 to 1, not {value!r}")
-        self._post(messages.Progress(float(value), str(text)))
+        self._post(messages.Progress(float(value), str(text)[:2000]))
 
     def close(self, reason: str = "closed by the function") -> None:
-        self._event_loop.call_soon_threadsafe(self.end_soon, str(reason))
+        self._event_loop.call_soon_threadsafe(self.end_soon, str(reason)[:2000])
 
     def _say(self, level: Level, text: str, error: BaseException | None = None) -> None:
         line = self._notices.say(level, str(text)[:2000])

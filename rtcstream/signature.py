@@ -67,12 +67,13 @@ class _Reader:
     def __init__(self, target: Any) -> None:
         self.target = target
         inner = target.func if isinstance(target, functools.partial) else target
+        self.inner = inner
         self.name = getattr(inner, "__name__", type(inner).__name__)
         self.kind: Kind = "function"
         self.function: Any = target
-        if inspect.isclass(target):
+        if inspect.isclass(inner):
             self.kind = "class"
-            self.function = self._call_of(target)
+            self.function = self._call_of(inner)
             self._check_constructor(target)
         elif not callable(target):
             raise self.wrong(None, f"a Stream wraps a function, not {shown(type(target))}")
@@ -101,6 +102,10 @@ class _Reader:
                     )
                 image = parameter, form
             elif hint is Session:
+                if session is not None:
+                    raise self.wrong(
+                        parameter.name, f"{session!r} is the session already; keep one"
+                    )
                 session = self._keyword(parameter).name
             else:
                 found.append(self._control(self._keyword(parameter), hint))
@@ -120,7 +125,7 @@ class _Reader:
             kind=self.kind,
             is_async=inspect.iscoroutinefunction(self.function),
             name=self.name,
-            description=inspect.getdoc(self.target) or "",
+            description=inspect.getdoc(self.inner) or "",
             image_parameter=parameter.name,
             image_positional=positional,
             image_in=form,
@@ -141,11 +146,11 @@ class _Reader:
             )
         return call
 
-    def _check_constructor(self, cls: type) -> None:
+    def _check_constructor(self, build: Callable[[], Any]) -> None:
         try:
             needed = [
                 p.name
-                for p in inspect.signature(cls).parameters.values()
+                for p in inspect.signature(build).parameters.values()
                 if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
             ]
         except ValueError:  # a class of C, without a signature to look at
@@ -186,7 +191,7 @@ class _Reader:
             raise self.wrong(
                 None, f"an annotation names something that its module does not have: {error}"
             ) from None
-        except (AttributeError, TypeError, SyntaxError) as error:
+        except (AttributeError, TypeError, ValueError, SyntaxError) as error:
             if not getattr(function, "__annotations__", None):
                 return {}
             raise self.wrong(None, f"its annotations cannot be read: {error}") from None
@@ -217,7 +222,10 @@ class _Reader:
     def _image_form(self, parameter: inspect.Parameter, hint: Any, first: bool) -> Form | None:
         if hint is parameter.empty:
             return "bgr24" if first and parameter.default is parameter.empty else None
-        form = self._form(parameter.name, hint)
+        inner, optional = _optional(hint)
+        form = self._form(parameter.name, inner)
+        if form is not None and optional:
+            raise self.wrong(parameter.name, "it is always there; write `Image` without `None`")
         if form is not None and parameter.default is not parameter.empty:
             raise self.wrong(parameter.name, "the image comes from the camera; drop its default")
         return form
@@ -268,10 +276,13 @@ class _Reader:
         return ResultSlot(labels[-1].text if labels else None, optional)
 
     def _check_result(self, hint: Any) -> None:
+        marks = _metadata(hint)
         if get_origin(hint) is Annotated:
             hint = get_args(hint)[0]
-        if hint is av.VideoFrame or any(isinstance(m, PixelFormat) for m in _metadata(hint)):
+        if hint is av.VideoFrame or any(isinstance(m, PixelFormat) for m in marks):
             raise self.wrong("return", "the image comes first, and once: `-> tuple[Image, T]`")
+        if hint is av.AudioFrame or any(isinstance(m, AudioFormat) for m in marks):
+            raise self.wrong("return", f"sound is not served yet: {NOT_YET}")
         origin = get_origin(hint)
         if origin in (list, tuple, Union, types.UnionType):
             for argument in get_args(hint):
@@ -311,7 +322,7 @@ def _optional(hint: Any) -> tuple[Any, bool]:
 
 def _sendable(kind: type) -> bool:
     return (
-        kind in (object, type(None))
+        kind in (object, Any, type(None))
         or issubclass(kind, str | int | float | list | tuple | np.generic | enum.Enum)
         or issubclass(kind, dict)
         or issubclass(kind, Mapping)

@@ -4,7 +4,6 @@ Media types are ``Annotated`` arrays, so that what OpenCV and numpy return type-
 the dtype is checked when a frame is returned, not by the type checker.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias
@@ -55,7 +54,7 @@ class Range:
         numbers = [self.minimum, self.maximum] + ([] if self.step is None else [self.step])
         if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
             raise ValueError(f"{self!r}: minimum, maximum and step must be numbers")
-        if not all(math.isfinite(n) for n in numbers):
+        if not all(abs(n) < 1.7e308 for n in numbers):
             raise ValueError(f"{self!r}: minimum, maximum and step must be finite")
         if self.minimum >= self.maximum:
             raise ValueError(f"{self!r}: minimum must be less than maximum")

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from aiohttp import web
 from numpy.typing import NDArray
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, expect
 
-from rtcstream import Stream, signaling
+from rtcstream import Image, Stream, signaling
 from rtcstream.negotiator import Sessions
+from rtcstream.signaling import Negotiator
 from rtcstream.stream import STATIC
 from tests.browser import Pages
 from tests.conftest import Serve
@@ -48,10 +49,15 @@ WATCH = """
   window.shown = [];
   const look = (_, { rtpTimestamp, mediaTime }) => {
     video.requestVideoFrameCallback(look);
-    const frame = new VideoFrame(video);
-    context.drawImage(frame, 0, 0, width, height);
-    const same = Math.abs(frame.timestamp - 1e6 * mediaTime) < 1000;
-    frame.close();
+    let same = false;
+    try {
+      const frame = new VideoFrame(video);
+      context.drawImage(frame, 0, 0, width, height);
+      same = Math.abs(frame.timestamp - 1e6 * mediaTime) < 1000;
+      frame.close();
+    } catch {  // the element is paused, but still shows it
+      context.drawImage(video, 0, 0, width, height);
+    }
     const pixels = context.getImageData(0, 0, width, height).data;
     shown.push({ rtp: rtpTimestamp, same, pixels });
     if (shown.length > 600) shown.shift();
@@ -119,6 +125,11 @@ class Watch:
         return np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGR), np.uint8)
 
 
+def loopback(image: Image) -> Image:
+    """As it came."""
+    return image
+
+
 async def until(page: Page, condition: str, timeout: float = 10.0) -> Any:
     """Wait for a JavaScript expression to become true, and return it.
 
@@ -127,9 +138,10 @@ async def until(page: Page, condition: str, timeout: float = 10.0) -> Any:
     """
     try:
         async with asyncio.timeout(timeout):
-            while not (value := await page.evaluate(condition)):
+            while True:
+                if value := await page.evaluate(condition):
+                    return value
                 await asyncio.sleep(0.05)
-            return value
     except TimeoutError:
         body = " ".join((await page.inner_text("body")).split())
         pytest.fail(f"not within {timeout:g} s: {condition}; the page says: {body[:1500]}")
@@ -144,10 +156,21 @@ async def visit(pages: Pages, url: str, *scripts: str, **options: Any) -> Page:
     return page
 
 
+async def loaded(page: Page) -> None:
+    """Wait until the page has been made from `stream.json`."""
+    await until(page, "document.querySelector('#size').options.length > 0")
+
+
 async def start(page: Page, timeout: float = 15.0) -> None:
     """Press Start, and wait until the result is seen."""
     await page.click("#start")
     await until(page, "document.querySelector('#output').videoWidth", timeout)
+
+
+async def stop(page: Page) -> None:
+    """Press Stop, and wait until the page says that it is ready again."""
+    await page.click("#start")
+    await expect(page.locator("#status")).to_have_text("Ready")
 
 
 async def heard(page: Page, type: str) -> list[dict[str, Any]]:
@@ -167,25 +190,29 @@ def notice(page: Page, words: str) -> Locator:
 async def counted(serve: Serve, stream: Stream) -> AsyncIterator[tuple[str, Sessions]]:
     """Serve a stream, and give its URL and its sessions, to be counted with `len`."""
     sessions = stream.sessions()
+    async with serve(application(sessions, sessions)) as url:
+        yield url, sessions
+
+
+def application(negotiator: Negotiator, sessions: Sessions) -> web.Application:
+    """The page and its routes, with a negotiator of the test's own in front of the sessions."""
     app = web.Application()
-    signaling.setup(app, sessions, page=STATIC / "index.html", static=STATIC)
+    signaling.setup(app, negotiator, page=STATIC / "index.html", static=STATIC)
 
     async def end(app: web.Application) -> None:
         await sessions.end_all("the server stopped")
 
     app.on_shutdown.append(end)
-    async with serve(app) as url:
-        yield url, sessions
+    return app
 
 
 async def left(sessions: Sessions, count: int, timeout: float = 5.0) -> None:
-    """Wait until the server has only so many sessions left."""
-    try:
-        async with asyncio.timeout(timeout):
-            while len(sessions) != count:
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        pytest.fail(f"{len(sessions)} sessions instead of {count} after {timeout:g} s")
+    """Wait until the server has so many sessions."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while (found := len(sessions)) != count:
+        assert loop.time() < deadline, f"{found} sessions, not {count}, after {timeout:g} s"
+        await asyncio.sleep(0.02)
 
 
 class Film:
@@ -227,8 +254,8 @@ class Film:
     def _row(small: NDArray[np.float32]) -> NDArray[np.float32]:
         row = small.mean(axis=2).ravel()
         row -= row.mean()
-        length = np.linalg.norm(row)
-        return row / length if length else row
+        length = float(np.linalg.norm(row))
+        return np.asarray(row / length if length else row, np.float32)
 
 
 async def matching(
@@ -253,4 +280,3 @@ async def matching(
 def off(picture: Picture, colour: tuple[int, int, int]) -> int:
     """How far the pixel that is least of this colour (BGR) is from it, in levels."""
     return int(np.abs(picture.astype(np.int16) - np.array(colour, np.int16)).max())
-

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from rtcstream import Image, Range, Stream
 from rtcstream.examples import webcam_filter
@@ -26,6 +26,7 @@ from tests.footage import (
     notice,
     off,
     start,
+    stop,
     until,
     visit,
 )
@@ -70,11 +71,12 @@ async def test_flip_is_the_camera_upside_down(
         page = await visit(pages, f"{url}?mode=flip")
         watch = await Watch.on(page, size=FINE)
         await start(page)
-        frames = await matching(watch, flipped, 0.97, count=30)
+        frames = await matching(watch, flipped, 0.97, count=20)
         assert plain.median(frames) < 0.95
         for frame in frames:
             assert flipped.likeness(frame.picture) > plain.likeness(frame.picture)
         assert np.median([flipped.difference(frame.picture) for frame in frames]) < 8
+        await stop(page)
 
 
 async def test_edges_is_canny_of_the_camera(
@@ -87,10 +89,11 @@ async def test_edges_is_canny_of_the_camera(
         page = await visit(pages, f"{url}?mode=edges&strength=10")
         watch = await Watch.on(page, size=FINE)
         await start(page)
-        frames = await matching(watch, films[10], 0.8, count=30)
+        frames = await matching(watch, films[10], 0.8, count=20)
         assert closest(films, frames) == 10
         for other in (plain, upside_down):
             assert other.median(frames) < films[10].median(frames) - 0.15
+        await stop(page)
 
 
 async def test_control_on_the_page_changes_the_picture(
@@ -116,6 +119,7 @@ async def test_control_on_the_page_changes_the_picture(
             assert acknowledged["seq"] is not None
             # The first frames may still be of the old value: they were on their way.
             await until_closest(watch, films, strength)
+        await stop(page)
 
 
 async def until_closest(watch: Watch, films: dict[int, Film], wanted: int) -> None:
@@ -141,7 +145,7 @@ async def test_pages_do_not_see_each_others_values(serve: Serve, pages: Pages) -
         for page in (dark, light):
             await start(page)
         for watch, level in zip(seen, (40, 200), strict=True):
-            frames = await watch.at_least(60)
+            frames = await watch.at_least(40)
             assert max(off(frame.picture, (level,) * 3) for frame in frames) < CODEC
         slider = dark.get_by_label("level")
         await slider.press("Home")
@@ -151,6 +155,8 @@ async def test_pages_do_not_see_each_others_values(serve: Serve, pages: Pages) -
         frames = await seen[1].at_least(60)
         assert max(off(frame.picture, (200, 200, 200)) for frame in frames) < CODEC
         await expect(light.locator('[data-control="level"] output')).to_have_text("200")
+        for page in (dark, light):
+            await stop(page)
 
 
 BITS = 12
@@ -175,7 +181,9 @@ class BarCode:
 def read_bars(picture: Picture) -> int:
     height, width = picture.shape[:2]
     columns = [(2 * bit + 1) * width // (2 * BITS) for bit in range(BITS)]
-    upper, lower = (picture[row, columns].mean(axis=1) > 127 for row in (height // 4, height * 3 // 4))
+    upper, lower = (
+        picture[row, columns].mean(axis=1) > 127 for row in (height // 4, height * 3 // 4)
+    )
     assert (upper != lower).all(), "the bar code cannot be read"
     return sum(1 << bit for bit in range(BITS) if upper[bit])
 
@@ -192,8 +200,11 @@ async def test_pts_of_a_result_is_the_rtp_timestamp_of_its_frame(
         last = max(read_bars(frame.picture) for frame in frames)
         await until(page, f"heard.some((each) => each.type === 'result' && each.data >= {last})")
         results = {each["pts"]: each["data"] for each in await heard(page, "result")}
-        assert len(frames) >= 60
-        assert [read_bars(f.picture) for f in frames] == [results.get(f.rtp or -1) for f in frames]
+        # A keyframe that the browser asks for between two pictures is the last one, a tick later.
+        first = [frame for frame in frames if (frame.rtp or 0) - 1 not in results]
+        assert len(first) >= max(60, len(frames) - 5)
+        assert [read_bars(f.picture) for f in first] == [results.get(f.rtp or 0) for f in first]
+        await stop(page)
 
 
 # What goes wrong in a function, while every picture that it does return is a plain marker.
@@ -225,17 +236,18 @@ class ReturnsNonsense:
 
     def __call__(self, image: Image) -> Image:
         self.calls += 1
-        nonsense: list[Any] = [
+        returned: list[Any] = [
             None,
             image[:, :, :2],
             image.astype(np.uint16),
             "a picture",
             marked(image.copy()),
         ]
-        return nonsense[self.calls % len(nonsense)]
+        chosen: Picture = returned[self.calls % len(returned)]
+        return chosen
 
 
-async def shows_only_the_marker(page: Page, watch: Watch, frames: list[Shown]) -> None:
+async def shows_only_the_marker(watch: Watch, frames: list[Shown]) -> None:
     """Every frame that the page has shown, from the first, is of the marker's colour."""
     everything = [*frames, *await watch.so_far()]
     assert everything
@@ -268,7 +280,8 @@ async def test_function_that_fails_now_and_then(
         frames += await watch.at_least(10)
         assert len(sessions) == 1
         assert await page.evaluate("connections[0].connectionState") == "connected"
-        await shows_only_the_marker(page, watch, frames)
+        await shows_only_the_marker(watch, frames)
+        await stop(page)
 
 
 @pytest.fixture
@@ -300,15 +313,12 @@ async def test_function_that_never_returns(
         watch = await Watch.on(page)
         await page.click("#start")
         await expect(notice(page, "has not returned")).to_be_visible(timeout=20_000)
-        frames = await watch.so_far()
-        if good:
-            await shows_only_the_marker(page, watch, frames)
-        else:
-            assert not frames, "something was shown that the function has not returned"
-        assert len(frames) <= good
         await page.get_by_label("level").press("End")
         await expect(page.locator('[data-control="level"] output')).to_have_text("9")
-        assert (len(sessions), await watch.so_far()) == (1, [])
-        await page.click("#start")
-        await expect(page.locator("#start")).to_have_text("Start")
+        assert len(sessions) == 1
+        if good:
+            await shows_only_the_marker(watch, [])
+        else:
+            assert not await watch.so_far(), "something was shown that nobody returned"
+        await stop(page)
         await left(sessions, 0)

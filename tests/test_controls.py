@@ -5,11 +5,14 @@ import math
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtcstream import ControlError, Label, Range
 from rtcstream.controls import MAX_INTEGER, MAX_TEXT, Control, Values, describe
+
+# Fewer examples than usual for a quick run; no time limits, on machines that are busy.
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Mode(enum.Enum):
@@ -218,6 +221,7 @@ def test_a_value_that_is_rejected(control: Control, value: Any, sentence: str) -
 
 
 @pytest.mark.parametrize("control", ALL, ids=lambda control: control.name)
+@few
 @given(value=anything | near)
 def test_parse_takes_it_as_it_is_or_not_at_all(control: Control, value: Any) -> None:
     """Whatever JSON says is either taken unchanged or rejected by the control's name."""
@@ -281,6 +285,7 @@ def test_the_text_of_a_query_that_is_rejected(control: Control, text: str) -> No
 
 
 @pytest.mark.parametrize("control", ALL, ids=lambda control: control.name)
+@few
 @given(text=st.text(st.characters()) | st.floats().map(str) | st.integers().map(str))
 def test_any_query_text_is_parsed_or_rejected(control: Control, text: str) -> None:
     """Any text in a query gives a value that the control takes from JSON too, or is rejected."""
@@ -364,6 +369,7 @@ def test_a_snapshot_is_the_callers_own() -> None:
     assert values.snapshot()["gain"] == 0.5
 
 
+@few
 @given(
     st.lists(
         st.tuples(

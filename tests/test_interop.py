@@ -15,6 +15,7 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
+from yarl import URL
 
 from rtcstream import Image, Stream
 from tests.conftest import Leaks, Serve
@@ -51,7 +52,7 @@ async def test_stock_aiortc_client(
 
     async with leaks(), serve(Stream(crop)) as url, aiohttp.ClientSession() as http:
         client = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        sender = client.addTrack(Camera())
+        client.addTrack(Camera())
         [transceiver] = client.getTransceivers()
         capabilities = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([c for c in capabilities if c.mimeType == codec])
@@ -65,10 +66,10 @@ async def test_stock_aiortc_client(
             assert response.status == 201
             assert response.content_type == "application/sdp"
             assert response.headers["ETag"]
-            location = response.url.join(response.url.build(path=response.headers["Location"]))
+            location = response.url.join(URL(response.headers["Location"]))
             answer = RTCSessionDescription(sdp=await response.text(), type="answer")
         await client.setRemoteDescription(answer)
-        track = sender.transport and transceiver.receiver.track
+        track = transceiver.receiver.track
 
         async def picture(shape: tuple[int, int, int]) -> Any:
             async with asyncio.timeout(10):

@@ -186,7 +186,7 @@ async def test_newest_frame_wins() -> None:
         stats = await peer.message("stats")
     assert lags[0] <= 30, "the last picture to arrive is of the last half second"
     assert 3 <= len(peer.pictures) <= 20
-    assert stats["dropped"] > 10
+    assert stats["dropped"] > 3
 
 
 async def test_controls_first_values_and_changes() -> None:
@@ -214,7 +214,7 @@ async def test_controls_first_values_and_changes() -> None:
     [
         ('{"type":"set","seq":5,"values":{"level":21}}', 5, "level", "from 1 to 20"),
         ('{"type":"set","seq":5,"values":{"level":true}}', 5, "level", "whole number"),
-        ('{"type":"set","seq":5,"values":{"level":1e999}}', 5, "level", "whole number"),
+        ('{"type":"set","seq":5,"values":{"level":1e999}}', None, None, "too large"),
         ('{"type":"set","seq":5,"values":{"level":NaN}}', None, None, "NaN"),
         ('{"type":"set","seq":5,"values":{"mode":"x"}}', 5, "mode", "'a', 'b'"),
         ('{"type":"set","seq":5,"values":{"nothing":1}}', 5, "nothing", "no control"),

@@ -23,7 +23,7 @@ export function draw(context, number) {
   });
 }
 
-const reader = /** @type {CanvasRenderingContext2D} */ (
+const reader = /** @type {OffscreenCanvasRenderingContext2D} */ (
   new OffscreenCanvas(BLOCKS * SCALE, SCALE).getContext("2d", { willReadFrequently: true })
 );
 

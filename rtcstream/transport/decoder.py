@@ -104,7 +104,10 @@ class VideoDecoder:
             sink = self.sink
             if sink is not None:
                 for frame in frames:
-                    sink(frame)
+                    try:
+                        sink(frame)
+                    except Exception:
+                        logger.exception("a decoded frame could not be handed on")
 
 
 def is_keyframe(codec: str, data: bytes) -> bool:

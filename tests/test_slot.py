@@ -1,0 +1,147 @@
+"""The newest-wins slot between two threads."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from rtcstream.transport.slot import Closed, Slot
+
+
+@contextmanager
+def waiting(take: Callable[[], Any]) -> Iterator[Future[Any]]:
+    """Calls `take` on a thread of its own, which has begun when the body runs."""
+    begun = threading.Event()
+
+    def reader() -> Any:
+        begun.set()
+        return take()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(reader)
+        assert begun.wait(5)
+        yield future
+
+
+def test_what_is_put_is_taken_once() -> None:
+    """An item waits for its reader, who takes it away."""
+    slot: Slot[str] = Slot()
+    slot.put("a")
+    assert slot.take() == "a"
+    slot.nudge()
+    assert slot.take() is None
+
+
+def test_the_newest_wins() -> None:
+    """A newer item takes the place of one that still waits, which is counted."""
+    slot: Slot[int] = Slot()
+    for item in range(5):
+        slot.put(item)
+    assert slot.take() == 4
+    assert slot.replaced == 4
+    slot.put(5)
+    assert (slot.take(), slot.replaced) == (5, 4)
+
+
+def test_an_item_wakes_the_reader() -> None:
+    """A reader that waits gets the next item at once."""
+    slot: Slot[str] = Slot()
+    with waiting(slot.take) as taken:
+        slot.put("a")
+        assert taken.result(5) == "a"
+    assert slot.replaced == 0
+
+
+def test_a_nudge_wakes_the_reader() -> None:
+    """A nudge makes one `take` return with nothing."""
+    slot: Slot[str] = Slot()
+    with waiting(slot.take) as taken:
+        slot.nudge()
+        assert taken.result(5) is None
+    with waiting(slot.take) as taken:
+        slot.put("a")
+        assert taken.result(5) == "a"
+
+
+def test_a_nudge_comes_with_an_item() -> None:
+    """A nudge and an item are one awakening; the item is what counts."""
+    slot: Slot[str] = Slot()
+    slot.nudge()
+    slot.nudge()
+    slot.put("a")
+    assert slot.take() == "a"
+    slot.close()
+    with pytest.raises(Closed):
+        slot.take()
+
+
+def test_close_wakes_the_reader() -> None:
+    """A reader that waits is told when the slot is closed."""
+    slot: Slot[str] = Slot()
+    with waiting(slot.take) as taken:
+        slot.close()
+        with pytest.raises(Closed):
+            taken.result(5)
+
+
+def test_a_closed_slot() -> None:
+    """Closing drops what waits and all that follows, for good, and may be done twice."""
+    slot: Slot[str] = Slot()
+    slot.put("a")
+    slot.close()
+    slot.close()
+    slot.put("b")
+    slot.nudge()
+    for _ in range(2):
+        with pytest.raises(Closed):
+            slot.take()
+    assert slot.replaced == 0
+
+
+def test_a_closed_slot_holds_nothing() -> None:
+    """A closed slot lets go of what waited in it, so that its memory is free."""
+    freed = threading.Event()
+
+    class Item:
+        def __del__(self) -> None:
+            freed.set()
+
+    slot: Slot[Item] = Slot()
+    slot.put(Item())
+    assert not freed.is_set()
+    slot.close()
+    assert freed.is_set()
+
+
+def test_a_fast_writer_and_a_reader() -> None:
+    """Between threads nothing is seen twice or out of order, and every loss is counted."""
+    slot: Slot[int] = Slot()
+    count = 2000
+
+    def read() -> list[int]:
+        seen: list[int] = []
+        while not seen or seen[-1] != count - 1:
+            item = slot.take()
+            assert item is not None
+            seen.append(item)
+        return seen
+
+    with waiting(read) as reading:
+        for item in range(count):
+            slot.put(item)
+        seen = reading.result(10)
+    assert seen == sorted(set(seen))
+    assert len(seen) + slot.replaced == count
+
+
+def test_several_writers() -> None:
+    """Writers on several threads never lose the count."""
+    slot: Slot[int] = Slot()
+    with ThreadPoolExecutor(4) as pool:
+        for written in [pool.submit(slot.put, item) for item in range(400)]:
+            written.result(5)
+    assert slot.take() is not None
+    assert slot.replaced == 399
