@@ -228,6 +228,10 @@ find("view").addEventListener("click", () => {
   showView();
 });
 find("full-screen").addEventListener("click", () => void stage.toggleFullScreen());
+// The way back on a screen that is all picture, where the button is not.
+for (const frame of document.querySelectorAll(".frame")) {
+  frame.addEventListener("dblclick", () => void stage.toggleFullScreen());
+}
 find("reset").addEventListener("click", () => controls?.reset());
 
 stream.on("connectionstatechange", (state) => started && showStatus(state));
