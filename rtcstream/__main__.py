@@ -1,7 +1,6 @@
 """The command line: ``python -m rtcstream [NAME | app.py[:stream] | package.module:stream]``."""
 
 import argparse
-import importlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from . import loading, reload
 from .errors import CommandError
 from .gallery import Gallery
-from .server import Servable, ServerOptions, run
+from .server import serve
 
 EPILOG = """\
 examples:
@@ -81,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=level)
     # aioice and aiortc tell at "info" what is of interest when debugging them only.
     for noisy in ("aioice", "aiortc"):
-        logging.getLogger(noisy).setLevel(max(level, logging.WARNING) if level > 10 else level)
+        quiet = level if level == logging.DEBUG else max(level, logging.WARNING)
+        logging.getLogger(noisy).setLevel(quiet)
     try:
         if options.list:
             _list()
@@ -90,17 +90,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             mine.remove("--reload")
             return reload.run(_watched(options.target), [*mine, "--", *program])
         sys.argv = [options.target or sys.argv[0], *program]
-        run(
-            _what(options.target),
-            ServerOptions(
-                host=options.host,
-                port=options.port,
-                https=options.https,
-                ssl_cert=options.ssl_cert,
-                ssl_key=options.ssl_key,
-                ice_servers=options.ice_server,
-                cors_origins=options.cors_origin,
-            ),
+        serve(
+            Gallery() if options.target is None else loading.load(options.target),
+            host=options.host,
+            port=options.port,
+            https=options.https,
+            ssl_cert=options.ssl_cert,
+            ssl_key=options.ssl_key,
+            ice_servers=options.ice_server,
+            cors_origins=options.cors_origin,
         )
     except CommandError as error:
         print(f"rtcstream: {error}", file=sys.stderr)
@@ -111,23 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _split(given: Sequence[str]) -> tuple[list[str], list[str]]:
+def _split(given: list[str]) -> tuple[list[str], list[str]]:
     """What is ours, and what follows ``--``, which is the program's."""
-    if "--" in given:
-        index = list(given).index("--")
-        return list(given[:index]), list(given[index + 1 :])
-    return list(given), []
-
-
-def _what(target: str | None) -> Servable:
-    if target is None:
-        return Gallery()
-    return loading.load(target)
+    end = given.index("--") if "--" in given else len(given)
+    return given[:end], given[end + 1 :]
 
 
 def _watched(target: str | None) -> list[Path]:
     if target is not None:
-        path = Path(target.rpartition(":")[0] or target)
+        path = Path(loading.split(target)[0])
         if path.suffix == ".py":
             return [path.resolve().parent]
         if target not in loading.example_names():
@@ -137,8 +127,7 @@ def _watched(target: str | None) -> list[Path]:
 
 def _list() -> None:
     for name in loading.example_names():
-        module = importlib.import_module(f"rtcstream.examples.{name}")
-        print(f"{name:16} {loading.sentence(module)}")
+        print(f"{name:16} {loading.sentence(name)}")
 
 
 if __name__ == "__main__":

@@ -62,21 +62,23 @@ class Call:
         self._target = signature.target() if signature.kind == "class" else signature.target
 
     def __call__(self, frame: av.VideoFrame, values: dict[str, Any]) -> Outcome:
-        """Call the function. Raises what it raises, ResultError, or SessionClosed."""
+        """Call the function with ``values``, which become its own.
+
+        Raises what it raises, ResultError, or SessionClosed.
+        """
         signature = self.signature
         image: Any = frame
         if signature.image_in != "frame":
             image = media.to_array(frame, signature.image_in)
         size = (frame.width, frame.height)
-        arguments = values
         if signature.session_parameter is not None:
-            arguments[signature.session_parameter] = self._session
+            values[signature.session_parameter] = self._session
+        positional: tuple[Any, ...] = ()
         if signature.image_positional:
-            returned = self._run(image, arguments)
+            positional = (image,)
         else:
-            arguments[signature.image_parameter] = image
-            returned = self._run(None, arguments)
-        return self._outcome(returned, size)
+            values[signature.image_parameter] = image
+        return self._outcome(self._run(positional, values), size)
 
     def cancel(self) -> None:
         """The session has ended: a coroutine that runs is cancelled; from any thread."""
@@ -93,8 +95,7 @@ class Call:
             if inspect.iscoroutine(closing):
                 asyncio.run_coroutine_threadsafe(closing, self._loop).result()
 
-    def _run(self, image: Any, arguments: dict[str, Any]) -> Any:
-        positional = () if image is None else (image,)
+    def _run(self, positional: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
         if self.signature.kind != "instance":
             return self._finish(self._target(*positional, **arguments))
         with self._lock:
@@ -126,7 +127,7 @@ class Call:
                         f"it returned {_kind(returned)}, but its signature says -> None"
                     )
                 return Outcome(None, ())
-            return Outcome(None, tuple(_results(slots, (returned,), size)))
+            return Outcome(None, _results(slots, (returned,), size))
         if not slots:
             return Outcome(self._picture(returned), ())
         if returned is None and signature.image_optional:
@@ -136,7 +137,7 @@ class Call:
                 f"it returned {_kind(returned)}, but its signature promises a tuple of an image "
                 f"and {len(slots)} more"
             )
-        results = tuple(_results(slots, returned[1:], size))
+        results = _results(slots, returned[1:], size)
         return Outcome(self._picture(returned[0]), results)
 
     def _picture(self, image: Any) -> av.VideoFrame | None:
@@ -157,7 +158,7 @@ class Call:
 
 def _results(
     slots: tuple[ResultSlot, ...], values: tuple[Any, ...], size: tuple[int, int]
-) -> list[tuple[str | None, Any]]:
+) -> tuple[tuple[str | None, Any], ...]:
     named = []
     for number, (slot, value) in enumerate(zip(slots, values, strict=True), 1):
         if value is None:
@@ -166,7 +167,7 @@ def _results(
             raise ResultError("a result is None; write `T | None` if there may be nothing to say")
         name = slot.name or (None if len(slots) == 1 else f"result {number}")
         named.append((name, to_json(value, size)))
-    return named
+    return tuple(named)
 
 
 def _kind(value: Any) -> str:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from .errors import ControlError
@@ -79,9 +79,11 @@ class Control:
         }
 
     def reject(self, value: Any, wanted: str) -> ControlError:
-        shown = repr(value)
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        return ControlError(self.name, f"{self.name} must be {wanted}, not {shown}")
+        return ControlError(self.name, f"{self.name} must be {wanted}, not {_cut(repr(value))}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _choice(control: Control, value: Any) -> Any:
@@ -121,7 +123,7 @@ def _integer(control: Control, value: Any) -> int:
 def _number(control: Control, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise control.reject(value, "a number" + _within(control))
-    if abs(value) == math.inf or value != value or abs(value) > 1.7e308:
+    if not abs(value) <= 1.7e308:  # NaN, an infinity, or a whole number that no float holds
         raise control.reject(value, "a finite number" + _within(control))
     return float(_in_range(control, value))
 
@@ -131,9 +133,9 @@ def _within(control: Control) -> str:
 
 
 def _in_range(control: Control, value: float) -> float:
-    low = -MAX_INTEGER if control.type == "integer" else -math.inf
-    low = low if control.minimum is None else control.minimum
-    high = -low if control.maximum is None else control.maximum
+    widest = MAX_INTEGER if control.type == "integer" else math.inf
+    low = -widest if control.minimum is None else control.minimum
+    high = widest if control.maximum is None else control.maximum
     if not low <= value <= high:
         raise control.reject(value, f"from {low} to {high}")
     return value
@@ -155,22 +157,20 @@ ACCEPTED = (
 
 def describe(name: str, annotation: Any, default: Any) -> Control:
     """The control for a parameter. Raises ValueError with what to write instead."""
-    options: tuple[Any, ...] = ()
+    options: list[Any] = []
     if get_origin(annotation) is Annotated:
-        annotation, *rest = get_args(annotation)
-        options = tuple(rest)
+        annotation, *options = get_args(annotation)
     span = _only(options, Range)
     label = _only(options, Label)
     unknown = [o for o in options if not isinstance(o, Range | Label)]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not an option of a control; there are Range and Label")
-    words = label.text if label else name.replace("_", " ").strip().capitalize()
 
-    control = _from_type(name, words, annotation, span)
+    control = _from_type(name, label.text if label else in_words(name), annotation, span)
     if control.members is not None and isinstance(default, control.members):
-        return _with_default(control, default)
+        return replace(control, default=default)
     try:
-        return _with_default(control, control.parse(default))
+        return replace(control, default=control.parse(default))
     except ControlError as error:
         raise ValueError(f"its default does not fit: {error}") from None
 
@@ -208,15 +208,16 @@ def _from_type(name: str, label: str, annotation: Any, span: Range | None) -> Co
     raise ValueError(f"{shown(annotation)} cannot be a control; write one of {ACCEPTED}")
 
 
-def _with_default(control: Control, default: Any) -> Control:
-    return Control(**{**control.__dict__, "default": default})
-
-
 def _only(options: Sequence[Any], kind: type) -> Any:
     found = [option for option in options if isinstance(option, kind)]
     if len(found) > 1:
         raise ValueError(f"it has {len(found)} {kind.__name__} options; keep one")
     return found[0] if found else None
+
+
+def in_words(name: str) -> str:
+    """An identifier for people: ``blur_size`` is "Blur size"."""
+    return name.replace("_", " ").strip().capitalize()
 
 
 def shown(annotation: Any) -> str:
@@ -271,5 +272,5 @@ class Values:
         if name in self._controls:
             return self._controls[name]
         known = ", ".join(self._controls) or "none"
-        shown = name if len(name) <= 60 else name[:57] + "..."
-        raise ControlError(shown, f"there is no control {shown!r}; there are: {known}")
+        name = _cut(name)
+        raise ControlError(name, f"there is no control {name!r}; there are: {known}")

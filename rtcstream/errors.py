@@ -45,7 +45,7 @@ class ResultError(RtcStreamError, TypeError):
 
 
 class NegotiationError(RtcStreamError):
-    """An offer or a candidate that cannot be used; the message says why."""
+    """An offer that cannot be used; the message says why."""
 
 
 class SessionClosed(RtcStreamError):

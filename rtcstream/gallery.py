@@ -1,11 +1,10 @@
 """All examples in one application, each mounted at ``/NAME/``, with a page that shows them."""
 
-import importlib
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from .controls import in_words
 from .loading import EXAMPLES, Target, example_names, load, sentence
 from .stream import STATIC, Stream
 
@@ -40,12 +39,10 @@ class Gallery:
 
 
 def _card(name: str, target: Target) -> dict[str, Any]:
-    module = importlib.import_module(f"rtcstream.examples.{name}")
-    picture = Path("gallery", f"{name}.jpg")
-    title = target.title if isinstance(target, Stream) else name.replace("_", " ").capitalize()
+    picture = f"{name}.jpg"
     return {
         "name": name,
-        "title": title,
-        "description": sentence(module),
-        "picture": picture.as_posix() if (PICTURES / picture.name).is_file() else None,
+        "title": target.title if isinstance(target, Stream) else in_words(name),
+        "description": sentence(name),
+        "picture": f"gallery/{picture}" if (PICTURES / picture).is_file() else None,
     }

@@ -8,12 +8,12 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from aiohttp import web
 
 from .errors import CommandError, SignatureError
-from .stream import Stream
+from .stream import Stream, first_paragraph
 
 Target: TypeAlias = Stream | web.Application
 
@@ -46,14 +46,14 @@ def load(target: str) -> Named:
 
     Raises CommandError with one line that says what is wrong.
     """
-    path, colon, attribute = _split(target)
+    path, attribute = split(target)
     if path.endswith(".py"):
         if not Path(path).is_file():
             raise CommandError(f"there is no file {path!r}")
         module = _run_file(Path(path))
-    elif path in example_names() and not colon:
-        module = _import(f"rtcstream.examples.{path}")
-    elif "." in path or colon:
+    elif path in example_names() and not attribute:
+        module = _example(path)
+    elif "." in path or attribute:
         sys.path.insert(0, "")
         module = _import(path)
     else:
@@ -62,23 +62,28 @@ def load(target: str) -> Named:
     return Named(name, _pick(module, attribute, path))
 
 
-def sentence(module: ModuleType) -> str:
-    """The first paragraph of a module's docstring, on one line."""
-    return " ".join((module.__doc__ or "").split("\n\n")[0].split())
+def sentence(name: str) -> str:
+    """What an example says of itself. Raises CommandError if it cannot be imported."""
+    return first_paragraph(_example(name).__doc__ or "")
 
 
-def _split(target: str) -> tuple[str, bool, str]:
+def split(target: str) -> tuple[str, str]:
+    """``app.py:stream`` as ("app.py", "stream"); the second is empty where there is none."""
     head, colon, attribute = target.rpartition(":")
     # The colon of a Windows drive is no separator.
     if colon and attribute.isidentifier() and not (len(head) == 1 and head.isalpha()):
-        return head, True, attribute
-    return target, False, ""
+        return head, attribute
+    return target, ""
+
+
+def _example(name: str) -> ModuleType:
+    return _import(f"rtcstream.examples.{name}")
 
 
 def _unknown(name: str) -> str:
     names = example_names()
-    near = difflib.get_close_matches(name, names, n=len(names), cutoff=0.0)
-    listed = ", ".join(near + [other for other in names if other not in near])
+    nearest_first = difflib.get_close_matches(name, names, n=len(names), cutoff=0.0)  # all of them
+    listed = ", ".join(nearest_first)
     return f"there is no example {name!r}; there are: {listed}. A program of yours ends in .py"
 
 
@@ -133,19 +138,19 @@ def _pick(module: ModuleType, attribute: str, path: str) -> Target:
         raise CommandError(
             f"{path}:{attribute} must be a Stream or an aiohttp web.Application, but is {what}"
         )
-    found_all: dict[str, Any] = {
+    served: dict[str, Target] = {
         name: value
         for name, value in vars(module).items()
         if isinstance(value, Stream | web.Application)
     }
     for name in ("stream", "app"):
-        if name in found_all:
-            return found_all[name]  # type: ignore[no-any-return]
-    if len({id(value) for value in found_all.values()}) == 1:
-        return next(iter(found_all.values()))  # type: ignore[no-any-return]
-    if not found_all:
+        if name in served:
+            return served[name]
+    if len({id(value) for value in served.values()}) == 1:
+        return next(iter(served.values()))
+    if not served:
         raise CommandError(
             f"{path} has nothing to serve; write in it, for example, `stream = Stream(my_function)`"
         )
-    names = ", ".join(f"{path}:{name}" for name in found_all)
+    names = ", ".join(f"{path}:{name}" for name in served)
     raise CommandError(f"{path} has several streams; name one of {names}")

@@ -28,26 +28,23 @@ def to_json(value: Any, size: tuple[int, int] | None = None, where: str = "the r
 def _convert(value: Any, size: tuple[int, int] | None, where: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ResultError(f"{where[:80]} is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, enum.Enum):
         return value.name
     if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, np.generic):
-        value = value.item()
-        if isinstance(value, bool | str):
-            return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ResultError(f"{where} is {value}, which JSON cannot say; return None instead")
         return float(value)
-    if isinstance(value, Box):
-        box = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        converted = _convert(box, size, where, depth + 1)
-        return converted if size is None else {**converted, "frame": list(size)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        framed = {"frame": size} if isinstance(value, Box) and size is not None else {}
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)} | framed
     elif isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     elif isinstance(value, np.ndarray):
@@ -57,8 +54,6 @@ def _convert(value: Any, size: tuple[int, int] | None, where: str, depth: int) -
                 "return it as the Image, or return fewer numbers"
             )
         value = value.tolist()
-        if not isinstance(value, list):  # an array without dimensions
-            return _convert(value, size, where, depth + 1)
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str | int | np.integer):

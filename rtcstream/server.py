@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
@@ -20,7 +20,7 @@ from .certificate import lan_address, self_signed
 from .errors import CommandError
 from .negotiator import ICE
 from .signaling import CORS_ORIGINS, Origins, trusted_hosts
-from .transport.ice import IceOptions, parse_server
+from .transport.ice import IceOptions
 
 logger = logging.getLogger("rtcstream")
 
@@ -89,13 +89,9 @@ def serve(
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
-    run(what, ServerOptions(**options))
-
-
-def run(what: Servable | web.Application, options: ServerOptions) -> None:
-    """Serve with options; see ``serve``."""
-    options.check()
-    asyncio.run(_run(what, options))
+    checked = ServerOptions(**options)
+    checked.check()
+    asyncio.run(_run(what, checked))
 
 
 async def _run(what: Servable | web.Application, options: ServerOptions) -> None:
@@ -110,7 +106,7 @@ async def _run(what: Servable | web.Application, options: ServerOptions) -> None
 
 
 @contextlib.contextmanager
-def _on_signals(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> Any:
+def _on_signals(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> Iterator[None]:
     signals = (signal.SIGINT, signal.SIGTERM)
     try:
         for number in signals:
@@ -170,12 +166,12 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
 def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.Application:
     application = what if isinstance(what, web.Application) else what.app()
     try:
-        servers = tuple(parse_server(s) if isinstance(s, str) else s for s in options.ice_servers)
+        ice = IceOptions.of(options.ice_servers)
         origins = Origins(options.cors_origins)
     except ValueError as error:
         raise CommandError(str(error)) from None
-    if servers:
-        application[ICE] = IceOptions(servers)
+    if ice.servers:
+        application[ICE] = ice
     if options.cors_origins:
         application[CORS_ORIGINS] = origins
     names = [*options.cors_origins, options.host, socket.gethostname()]

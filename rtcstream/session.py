@@ -1,6 +1,7 @@
 """One peer connection: its media, its data channel, its end."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import statistics
@@ -128,7 +129,7 @@ class MediaSession(AsyncIOEventEmitter):
         return self._connection.remote_ufrag
 
     async def add_candidate(self, candidate: RTCIceCandidate) -> None:
-        """A trickled candidate. Raises NegotiationError if it cannot be used."""
+        """A trickled candidate; nothing happens once the session ends."""
         if self._closing is None:
             await self._connection.add_candidate(candidate)
 
@@ -292,7 +293,8 @@ class MediaSession(AsyncIOEventEmitter):
         self._post(messages.Progress(float(value), str(text)[:2000]))
 
     def close(self, reason: str = "closed by the function") -> None:
-        self._event_loop.call_soon_threadsafe(self.end_soon, str(reason)[:2000])
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the session with it
+            self._event_loop.call_soon_threadsafe(self.end_soon, str(reason)[:2000])
 
     def _say(self, level: Level, text: str, error: BaseException | None = None) -> None:
         line = self._notices.say(level, str(text)[:2000])

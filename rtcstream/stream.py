@@ -1,6 +1,5 @@
 """``Stream``: a function, and the application that serves it."""
 
-import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,14 +8,20 @@ from typing import Any, Unpack
 from aiohttp import web
 
 from . import signaling, signature
+from .controls import in_words
 from .negotiator import ICE, Sessions
 from .server import ServeOptions, serve
-from .transport.ice import IceOptions, parse_server
+from .transport.ice import IceOptions
 
 VERSION = 1
 """The wire contract's."""
 
 STATIC = Path(__file__).parent / "static"
+
+
+def first_paragraph(docstring: str) -> str:
+    """Its first paragraph, on one line."""
+    return " ".join(docstring.split("\n\n")[0].split())
 
 
 class Stream:
@@ -46,10 +51,9 @@ class Stream:
             raise ValueError(f"max_fps must be above zero, or None for no bound, not {max_fps!r}")
         self.signature = signature.read(fn)
         self.name = self.signature.name
-        self.title = title or self.name.replace("_", " ").strip().capitalize()
+        self.title = title or in_words(self.name)
         if description is None:
-            description = inspect.cleandoc(self.signature.description).split("\n\n")[0]
-            description = " ".join(description.split())
+            description = first_paragraph(self.signature.description)
         self.description = description
         self.max_fps = max_fps
 
@@ -89,8 +93,7 @@ class Stream:
         app = web.Application()
         sessions = self.sessions()
         if ice_servers is not None:
-            servers = (parse_server(s) if isinstance(s, str) else s for s in ice_servers)
-            app[ICE] = IceOptions(tuple(servers))
+            app[ICE] = IceOptions.of(ice_servers)
         signaling.setup(
             app,
             sessions,

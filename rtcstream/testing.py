@@ -17,8 +17,8 @@ import contextlib
 import json
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -39,12 +39,15 @@ from .types import Peer
 
 FRAME_TICKS = 3000  # 1/30 s
 
+T = TypeVar("T")
+
 
 class TestPeer:
     """The visitor's end of a session, made by ``connect``.
 
-    ``pictures`` and ``messages`` hold what has arrived and was not awaited, newest last, the last
-    100 of each. ``session`` is the server's end.
+    ``pictures`` holds the last 100 that came, each BGR and after its 32-bit RTP timestamp;
+    ``messages`` the last 100 that were not awaited; ``values`` the controls as last acknowledged.
+    ``session`` is the server's end, ``timeout`` the bound of each wait in seconds.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
@@ -57,7 +60,7 @@ class TestPeer:
         self.timeout = timeout
         self._connection = connection
         self._channel = channel
-        self._arrived = asyncio.Condition()
+        self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._pts = random.getrandbits(32)
         self._seq = 0
@@ -82,7 +85,9 @@ class TestPeer:
         Raises TimeoutError, with what the stream said meanwhile, if nothing comes back in time.
         """
         pts = self.send(image)
-        return await self._await_picture(pts)
+        return await self._until(
+            lambda: next((picture for at, picture in self.pictures if at == pts), None), "a picture"
+        )
 
     async def result(self) -> Any:
         """The data of the next result."""
@@ -90,31 +95,20 @@ class TestPeer:
 
     async def message(self, type: str, **match: Any) -> dict[str, Any]:
         """The next message of a type whose fields are as given, removed from ``messages``."""
-
-        def find() -> dict[str, Any] | None:
-            for message in self.messages:
-                if message["type"] == type and match.items() <= message.items():
-                    self.messages.remove(message)
-                    return message
-            return None
-
-        found: dict[str, Any] = await self._until(find, f"a message {type!r} {match or ''}".strip())
-        return found
+        return await self._take(
+            lambda message: message["type"] == type and match.items() <= message.items(),
+            f"a message {type!r} {match or ''}".strip(),
+        )
 
     async def set(self, **values: Any) -> dict[str, Any]:
         """Change controls; returns all values as acknowledged. Raises ControlError if rejected."""
         self._seq += 1
         seq = self._seq
         self.send_text(json.dumps({"type": "set", "seq": seq, "values": values}))
-
-        def find() -> dict[str, Any] | None:
-            for message in self.messages:
-                if message["type"] in ("controls", "error") and message["seq"] == seq:
-                    self.messages.remove(message)
-                    return message
-            return None
-
-        reply = await self._until(find, f"the acknowledgement of set {seq}")
+        reply = await self._take(
+            lambda message: message["type"] in ("controls", "error") and message["seq"] == seq,
+            f"the acknowledgement of set {seq}",
+        )
         if reply["type"] == "error":
             raise ControlError(reply["control"], reply["message"])
         acknowledged: dict[str, Any] = reply["values"]
@@ -124,21 +118,24 @@ class TestPeer:
         """Send a raw message on the data channel."""
         self._channel.send(text)
 
-    async def _await_picture(self, pts: int) -> NDArray[np.uint8]:
-        def find() -> NDArray[np.uint8] | None:
-            return next((picture for at, picture in self.pictures if at == pts), None)
+    async def _take(self, fits: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        def find() -> dict[str, Any] | None:
+            for message in self.messages:
+                if fits(message):
+                    self.messages.remove(message)
+                    return message
+            return None
 
-        picture: NDArray[np.uint8] = await self._until(find, "a picture")
-        return picture
+        return await self._until(find, what)
 
-    async def _until(self, find: Any, what: str) -> Any:
-        async def wait() -> Any:
-            async with self._arrived:
-                while (found := find()) is None:
-                    if self.session is not None and self.session.closed.is_set():
-                        raise SessionClosed(f"the session ended while waiting for {what}")
-                    await self._arrived.wait()
-                return found
+    async def _until(self, find: Callable[[], T | None], what: str) -> T:
+        async def wait() -> T:
+            while (found := find()) is None:
+                if self.session is not None and self.session.closed.is_set():
+                    raise SessionClosed(f"the session ended while waiting for {what}")
+                self._arrived.clear()
+                await self._arrived.wait()
+            return found
 
         try:
             return await asyncio.wait_for(wait(), self.timeout)
@@ -162,11 +159,7 @@ class TestPeer:
 
     def _note(self, where: deque[Any], item: Any) -> None:
         where.append(item)
-        self._loop.create_task(self._wake())
-
-    async def _wake(self) -> None:
-        async with self._arrived:
-            self._arrived.notify_all()
+        self._arrived.set()
 
 
 @contextlib.asynccontextmanager
@@ -195,7 +188,7 @@ async def connect(
             connection.localDescription.sdp, query, Peer(None, {}), ice
         )
         peer.session = session
-        session.on("closed", lambda reason: peer._loop.create_task(peer._wake()))
+        session.on("closed", lambda reason: peer._arrived.set())
         await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
         await asyncio.wait_for(opened.wait(), timeout)
         yield peer

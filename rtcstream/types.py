@@ -95,8 +95,8 @@ class Peer(NamedTuple):
 class Session(Protocol):
     """One visitor's connection, for a parameter annotated ``Session``.
 
-    Every method may be called from any thread, returns at once, and does nothing but note it in
-    the log once the session has ended.
+    Every method may be called from any thread and returns at once; once the session has ended,
+    what is said reaches nobody.
     """
 
     @property

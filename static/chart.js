@@ -1,5 +1,7 @@
 /** A live line chart of one number: the last seconds, scaled to what they hold. */
 
+import { fit } from "./canvas.js";
+
 const SECONDS = 12;
 const PAD = 6;
 
@@ -87,18 +89,3 @@ export class Chart {
 
 /** At most four digits that matter. @param {number} value */
 export const short = (value) => String(Number(value.toPrecision(4)));
-
-/**
- * A canvas's context, cleared, with one unit to a CSS pixel on any screen.
- * @param {HTMLCanvasElement} canvas
- */
-export function fit(canvas) {
-  const width = Math.round(canvas.clientWidth * devicePixelRatio);
-  const height = Math.round(canvas.clientHeight * devicePixelRatio);
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  const context = canvas.getContext("2d");
-  context?.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-  context?.clearRect(0, 0, width, height);
-  return context;
-}

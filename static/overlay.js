@@ -1,6 +1,6 @@
 /** Boxes drawn over the picture that they were found in. */
 
-import { fit } from "./chart.js";
+import { fit } from "./canvas.js";
 
 /**
  * @typedef {object} Box in pixels of a picture of the size `frame`

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiortc import RTCSessionDescription
 
-from rtcstream import Image, Stream, session, testing
+from rtcstream import Image, Session, Stream, session, testing
 from rtcstream.signaling import Problem
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.transport.peer import PeerConnection
@@ -219,3 +219,20 @@ async def test_a_signal_ends_the_server_within_two_seconds(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def test_a_session_outlived_by_its_function_may_still_be_spoken_to() -> None:
+    """What a function says after the server's end does nothing, and raises nothing."""
+    kept: list[Session] = []
+
+    def keep(image: Image, session: Session) -> Image:
+        kept.append(session)
+        return image
+
+    testing.run(Stream(keep), [scene()])
+    [session] = kept
+    session.send(1)
+    session.info("still here")
+    session.progress(0.5)
+    session.close()
+    assert session.receive() == []

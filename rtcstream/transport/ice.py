@@ -1,7 +1,8 @@
 """What ICE is told: servers, addresses, and an offer's candidates."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -27,6 +28,14 @@ class IceOptions:
     servers: tuple[Mapping[str, Any], ...] = ()
     addresses: tuple[str, ...] | None = None
 
+    @classmethod
+    def of(cls, servers: Iterable[str | Mapping[str, Any]]) -> "IceOptions":
+        """Servers as ``parse_server`` reads them, or already a browser's RTCIceServer dictionaries.
+
+        Raises ValueError.
+        """
+        return cls(tuple(parse_server(s) if isinstance(s, str) else s for s in servers))
+
     def to_aiortc(self) -> list[RTCIceServer]:
         return [
             RTCIceServer(
@@ -47,18 +56,14 @@ def parse_server(text: str) -> dict[str, Any]:
     if at:
         username, _, credential = credentials.partition(":")
         server |= {"username": unquote(username), "credential": unquote(credential)}
-    try:
+    with suppress(ValueError):
         parse_stun_turn_uri(server["urls"])
-    except ValueError:
-        parsed = False
-    else:
-        parsed = bool(place) and (scheme in ("stun", "stuns")) != bool(at)
-    if not parsed:
-        raise ValueError(
-            f"{text!r} is not an ICE server; write stun:HOST:PORT or "
-            "turn:USER:PASSWORD@HOST:PORT (?transport=tcp after it for TCP)"
-        )
-    return server
+        if place and (scheme in ("stun", "stuns")) != bool(at):  # credentials: TURN alone has them
+            return server
+    raise ValueError(
+        f"{text!r} is not an ICE server; write stun:HOST:PORT or "
+        "turn:USER:PASSWORD@HOST:PORT (?transport=tcp after it for TCP)"
+    )
 
 
 def gather_on(gatherer: RTCIceGatherer, wanted: Sequence[str] | None) -> None:
