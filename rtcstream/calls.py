@@ -1,6 +1,7 @@
 """One session's function: built, called and closed, always on the session's worker thread."""
 
 import asyncio
+import contextlib
 import inspect
 import os
 import sysconfig
@@ -54,7 +55,7 @@ class Call:
         self._lock = lock
         self._target: Any = None
         self._closed = False
-        self._awaited: Any = None
+        self._task: asyncio.Task[Any] | None = None
 
     def open(self) -> None:
         """Build the class, if it is one. Raises whatever its constructor does."""
@@ -83,9 +84,12 @@ class Call:
     def cancel(self) -> None:
         """The session has ended: a coroutine that runs is cancelled; from any thread."""
         self._closed = True
-        awaited = self._awaited
-        if awaited is not None:
-            awaited.cancel()
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the coroutine with it
+            self._loop.call_soon_threadsafe(self._cancel_task)
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     def close(self) -> None:
         """Call the class's ``close()``, if it has one. Raises whatever that does."""
@@ -107,13 +111,19 @@ class Call:
         if not self.signature.is_async and not inspect.iscoroutine(returned):
             return returned
         coroutine: Coroutine[Any, Any, Any] = returned
-        self._awaited = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        # The task is cancelled rather than this future, which would return at once: until the
+        # coroutine has really ended, neither close() nor another session's call may begin.
+        return asyncio.run_coroutine_threadsafe(self._tracked(coroutine), self._loop).result()
+
+    async def _tracked(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._closed:
-            self._awaited.cancel()
+            coroutine.close()
+            raise asyncio.CancelledError
+        self._task = asyncio.current_task()
         try:
-            return self._awaited.result()
+            return await coroutine
         finally:
-            self._awaited = None
+            self._task = None
 
     # What came back
 
@@ -182,8 +192,12 @@ def describe_error(error: BaseException, signature: Signature) -> str:
     if isinstance(error, ResultError):
         return f"{name}(): {error}"
     text = f"{name}() raised {type(error).__name__}"
-    if str(error):
-        text += f": {str(error)[:500]}"
+    try:
+        said = str(error)
+    except Exception:  # the user's own __str__: a fault in it must not end the worker
+        said = "it cannot say what: its __str__ raises"
+    if said:
+        text += f": {said[:500]}"
     # The deepest line that is neither ours nor a library's: where its author should look.
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith(_NOT_THE_USERS) and "site-packages" not in frame.filename:

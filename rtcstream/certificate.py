@@ -59,6 +59,7 @@ def _names() -> list[x509.GeneralName]:
         addresses |= {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     addresses.add(lan_address())
     return [
-        *(x509.DNSName(name) for name in ("localhost", host, f"{host}.local")),
+        # A certificate's names are ASCII; those of Windows machines need not be.
+        *(x509.DNSName(n) for n in ("localhost", host, f"{host}.local") if n.isascii()),
         *(x509.IPAddress(ipaddress.ip_address(a.partition("%")[0])) for a in sorted(addresses)),
     ]

@@ -91,7 +91,10 @@ class Outbox:
                 and channel.readyState == "open"
                 and channel.bufferedAmount < self.HIGH_WATER
             ):
-                channel.send(self._waiting.popleft()[1])
+                try:
+                    channel.send(self._waiting.popleft()[1])
+                except ValueError:  # longer than the peer's own a=max-message-size
+                    self.dropped += 1
 
 
 class Notices:

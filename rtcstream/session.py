@@ -36,6 +36,8 @@ CONNECT_TIMEOUT = 12.0
 HANG_TIMEOUT = 5.0
 """Seconds after which a call that has not returned is reported."""
 CLOSE_TIMEOUT = 1.0
+RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
+"""What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
 CHANNELS = ("rtcstream", "rtcstream-set")
 
 
@@ -70,7 +72,9 @@ class MediaSession(AsyncIOEventEmitter):
         self._signature = signature
         self._outbox = Outbox(self._event_loop)
         self._notices = Notices()
-        self._received: deque[Any] = deque(maxlen=256)
+        self._received: deque[tuple[int, Any]] = deque()
+        self._received_bytes = 0
+        self._received_lock = threading.Lock()
         self._connection = PeerConnection(ice)
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("datachannel", self._on_channel)
@@ -92,6 +96,8 @@ class MediaSession(AsyncIOEventEmitter):
             await self._connection.accept(offer)
             self._choose_directions()
             answer = await self._connection.answer()
+            if self._closing is not None:
+                raise NegotiationError("the session was ended before it began")
         except BaseException:
             await self.end("the offer was refused")
             raise
@@ -211,18 +217,31 @@ class MediaSession(AsyncIOEventEmitter):
             message = messages.parse(text)
             if isinstance(message, messages.Set):
                 reply = self._set(message)
-            elif len(self._received) == self._received.maxlen:
+            elif not self._keep(message.data, len(text)):
                 reply = messages.Error(
                     None, None, "too much data: the function has not taken what was sent before"
                 )
-            else:
-                self._received.append(message.data)
         except MessageError as error:
             reply = messages.Error(error.seq, None, str(error))
         if reply is not None and channel.label == CHANNELS[0]:
             self._post(reply)
-        elif reply is not None and channel.readyState == "open":
+        elif (
+            reply is not None
+            and channel.readyState == "open"
+            and channel.bufferedAmount < Outbox.HIGH_WATER  # who gets no answer sends again
+        ):
             channel.send(messages.encode(reply))
+
+    def _keep(self, data: Any, size: int) -> bool:
+        with self._received_lock:
+            if (
+                len(self._received) >= RECEIVED_MESSAGES
+                or self._received_bytes + size > RECEIVED_BYTES
+            ):
+                return False
+            self._received.append((size, data))
+            self._received_bytes += size
+            return True
 
     def _set(self, message: messages.Set) -> ServerMessage:
         try:
@@ -273,9 +292,10 @@ class MediaSession(AsyncIOEventEmitter):
             raise ResultError(f"the data cannot be sent: {error}") from None
 
     def receive(self) -> list[Any]:
-        taken = []
-        while self._received:
-            taken.append(self._received.popleft())
+        with self._received_lock:
+            taken = [data for _, data in self._received]
+            self._received.clear()
+            self._received_bytes = 0
         return taken
 
     def info(self, text: str) -> None:

@@ -83,7 +83,7 @@ RECEIVER = {
 PEER = {
     name: method
     for name, method in vars(RTCPeerConnection).items()
-    if name.startswith("_RTCPeerConnection__create")
+    if name.startswith(("_RTCPeerConnection__create", "_RTCPeerConnection__connect"))
 }
 METHODS: list[tuple[Callable[..., Any], str, str]] = [
     (RTCRtpSender._run_rtp, "async self, codec", "aiortc's own loop would send in place of ours"),
@@ -93,6 +93,24 @@ METHODS: list[tuple[Callable[..., Any], str, str]] = [
         "async self, packet, arrival_time_ms",
         "frames that one packet completes together would wait for the next packet",
     ),
+    (
+        RTCRtpReceiver._handle_rtcp_packet,
+        "async self, packet",
+        "a BYE, which browsers send when they pause, would end the decoder for good",
+    ),
+    (
+        RTCRtpSender._retransmit,
+        "async self, sequence_number",
+        "one NACK could have a packet sent thousands of times",
+    ),
+    (
+        PEER["_RTCPeerConnection__connect"],
+        "async self",
+        "a handshake that ends during close would start what nobody stops",
+    ),
+    (RTCSctpTransport._receive_data_chunk, "async self, chunk", "fragments would have no bound"),
+    (aioice.Connection.close, "async self", "consent would be asked for after the end"),
+    (JitterBuffer.add, "self, packet", "a late duplicate would stop the pictures"),
     (RTCRtpReceiver.receive, "async self, parameters", "aiortc's decoder would start, not ours"),
     (RTCRtpReceiver._run_rtcp, "async self", "no receiver reports would be sent"),
     (RTCRtpReceiver._set_rtcp_ssrc, "self, ssrc", "lost pictures would not be reported"),
@@ -327,6 +345,15 @@ async def test_aiortc_guards_our_channel(
         await connection.sctp._data_channel_receive(0, 50, b"\x03" + bytes(11))  # opened twice
     assert all("a data-channel message was dropped" in r.getMessage() for r in caplog.records)
     assert caplog.records
+
+
+async def test_what_an_sctp_transport_has(connection: PeerConnection) -> None:
+    """The window that is left and the fragments that wait, by which a flood is noticed."""
+    connection.createDataChannel("rtcstream")
+    assert connection.sctp is not None
+    assert connection.sctp._advertised_rwnd == 1024 * 1024
+    assert connection.sctp._inbound_streams == {}
+    assert connection.sctp._get_inbound_stream(0).reassembly == []
 
 
 async def test_where_aioice_gathers(connection: PeerConnection) -> None:

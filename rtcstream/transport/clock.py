@@ -35,4 +35,5 @@ class SourceClock:
         """The 64-bit NTP time at which the frame ``pts`` was captured (arrived, more exactly)."""
         offset = time.time() - pts / CLOCK_RATE if self._offset is None else self._offset
         seconds = pts / CLOCK_RATE + offset + NTP_UNIX_OFFSET
-        return int(seconds) << 32 | int(seconds % 1 * (1 << 32))
+        # Modulo 2**64, as timestamps that jump around may lead far out of the era.
+        return (int(seconds // 1) << 32 | int(seconds % 1 * (1 << 32))) & 0xFFFFFFFFFFFFFFFF

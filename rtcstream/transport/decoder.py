@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 FFMPEG_NAMES = {"VP8": "vp8", "H264": "h264"}
 """FFmpeg's own vp8 decoder takes three quarters of the time of libvpx's."""
 
+MAX_PIXELS = 4096 * 4096
+"""Of a picture that is decoded: VP8 can say 16383x16383 in a few kilobytes."""
+
 Task = tuple[RTCRtpCodecParameters, JitterFrame]
 
 
@@ -51,11 +54,18 @@ class VideoDecoder:
             elif not self._closed and task[1].data:
                 # An empty frame (a probe made of padding alone) would put FFmpeg's decoder into
                 # drain, for good.
+                if self._awaiting_keyframe and not is_keyframe(task[0].name, task[1].data):
+                    self.dropped += 1
+                    return
+                self._awaiting_keyframe = False
                 if len(self._tasks) >= self.LIMIT:
                     self.dropped += len(self._tasks)
                     self._tasks.clear()
-                    self._awaiting_keyframe = True
+                    self._awaiting_keyframe = not is_keyframe(task[0].name, task[1].data)
                     self._picture_lost.set()
+                    if self._awaiting_keyframe:
+                        self.dropped += 1
+                        return
                 self._tasks.append(task)
                 self._parameters = task[0]
             self._changed.notify()
@@ -79,14 +89,11 @@ class VideoDecoder:
         codec_name = None
         while (task := self._take()) is not None:
             parameters, encoded = task
-            if self._awaiting_keyframe and not is_keyframe(parameters.name, encoded.data):
-                self.dropped += 1
-                continue
-            self._awaiting_keyframe = False
             try:
                 if parameters.name != codec_name:
                     codec = av.CodecContext.create(FFMPEG_NAMES[parameters.name], "r")
                     codec.thread_count = 1  # more would hold frames back to fill the threads
+                    codec.options = {"max_pixels": str(MAX_PIXELS)}
                     codec_name = parameters.name
                 packet = av.Packet(encoded.data)
                 packet.pts = encoded.timestamp

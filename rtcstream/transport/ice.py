@@ -13,6 +13,8 @@ from aiortc.rtcicetransport import RTCIceGatherer, parse_stun_turn_uri
 from ..errors import NegotiationError
 
 LOOPBACK = ("127.0.0.1",)
+MAX_CANDIDATES = 128
+"""Candidates of an offer: each is an address, of anybody, that STUN requests go to."""
 MAX_SECTIONS = 8
 """Media sections of an offer: each that is not bundled would open sockets of its own."""
 
@@ -100,6 +102,8 @@ def usable_offer(sdp: str) -> str:
         if line.strip() != "a=end-of-candidates"
         and not (line.startswith("a=candidate:") and not is_usable_candidate(line.split()))
     ]
+    if sum(line.startswith("a=candidate:") for line in kept) > MAX_CANDIDATES:
+        raise NegotiationError(f"the offer has more than {MAX_CANDIDATES} candidates")
     return "\r\n".join(kept) + "\r\n"
 
 

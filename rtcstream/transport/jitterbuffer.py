@@ -1,7 +1,8 @@
 """Whole frames from RTP packets, released as soon as their last packet is there."""
 
-from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.jitterbuffer import MAX_MISORDER, JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
+from aiortc.utils import uint16_add
 
 
 class VideoJitterBuffer(JitterBuffer):
@@ -13,6 +14,22 @@ class VideoJitterBuffer(JitterBuffer):
 
     def __init__(self) -> None:
         super().__init__(capacity=512, is_video=True)
+        self._after_old: int | None = None
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Take a packet; whether the picture is lost, and a frame that is whole.
+
+        A very old packet is a late duplicate; only a second one right after it shows that the
+        source has started over (RFC 3550 appendix A.1). aiortc starts over at the first, and then
+        waits for all the packets that have long been there.
+        """
+        if self._origin is not None:
+            late = uint16_add(self._origin, -packet.sequence_number)
+            if MAX_MISORDER <= late < 0x8000 and packet.sequence_number != self._after_old:
+                self._after_old = uint16_add(packet.sequence_number, 1)
+                return False, None
+        self._after_old = None
+        return super().add(packet)
 
     def pop(self) -> JitterFrame | None:
         """The oldest frame, if all its packets are there."""

@@ -2,17 +2,21 @@
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 from aiortc import (
+    InvalidStateError,
     RTCConfiguration,
     RTCIceCandidate,
+    RTCIceParameters,
     RTCPeerConnection,
     RTCSctpTransport,
     RTCSessionDescription,
 )
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
+from aiortc.rtcsctptransport import DataChunk
 from aiortc.sdp import SessionDescription
 
 from ..errors import NegotiationError
@@ -21,6 +25,13 @@ from .receiver import VideoReceiver
 from .sender import VideoSender
 
 logger = logging.getLogger(__name__)
+
+ICE_CHARS = "[A-Za-z0-9+/]"  # RFC 8839 section 5.4
+UFRAG, PASSWORD = re.compile(ICE_CHARS + "{4,256}"), re.compile(ICE_CHARS + "{22,256}")
+
+SCTP_TOLERANCE = 64 * 1024
+MAX_STREAMS = 64
+MAX_FRAGMENTS = 4096
 
 
 class PeerConnection(RTCPeerConnection):
@@ -64,6 +75,21 @@ class PeerConnection(RTCPeerConnection):
         if self.sctp is not None:
             _survive_bad_messages(self.sctp)
 
+    async def _RTCPeerConnection__connect(self) -> None:
+        """aiortc's, which may go on while the connection closes: what it starts then is stopped."""
+        try:
+            await super()._RTCPeerConnection__connect()  # type: ignore[misc]
+        except InvalidStateError:
+            if self.signalingState != "closed":
+                raise
+        if self.signalingState == "closed":
+            for transceiver in self.getTransceivers():
+                await transceiver.stop()
+                await transceiver.receiver.transport.transport._connection.close()
+            if self.sctp is not None:
+                await self.sctp.stop()
+                await self.sctp.transport.transport._connection.close()
+
     async def accept(self, offer: str) -> None:
         """Take a remote offer. Raises NegotiationError when it cannot be used."""
         usable = usable_offer(offer)
@@ -75,14 +101,22 @@ class PeerConnection(RTCPeerConnection):
             raise NegotiationError("the offer has no media sections")
         if any(not media.dtls or not media.dtls.fingerprints for media in description.media):
             raise NegotiationError("a media section of the offer has no DTLS fingerprint")
+        ices = [media.ice or RTCIceParameters() for media in description.media]
+        if not all(
+            UFRAG.fullmatch(ice.usernameFragment or "") and PASSWORD.fullmatch(ice.password or "")
+            for ice in ices
+        ):
+            raise NegotiationError(
+                "a media section of the offer has no ICE username fragment and password of 4 and "
+                "22 to 256 ICE characters (RFC 8839 section 5.4)"
+            )
         if any(media.kind not in ("audio", "video", "application") for media in description.media):
             raise NegotiationError("the offer has a media section of unknown kind")
         try:
             await self.setRemoteDescription(RTCSessionDescription(sdp=usable, type="offer"))
         except Exception as error:  # likewise
             raise NegotiationError(f"the offer cannot be answered: {error}") from error
-        ice = description.media[0].ice
-        self.remote_ufrag = ice.usernameFragment if ice else None
+        self.remote_ufrag = ices[0].usernameFragment
 
     async def answer(self) -> str:
         """The answer to the accepted offer, as SDP, with all of our candidates in it."""
@@ -103,26 +137,54 @@ class PeerConnection(RTCPeerConnection):
 
     async def close_within(self, timeout: float) -> None:
         """Close; what has not ended by then is left to end by itself, and logged."""
+        ice = {t.receiver.transport.transport for t in self.getTransceivers()}
+        if self.sctp is not None:
+            ice.add(self.sctp.transport.transport)
         closing = asyncio.ensure_future(self.close())
         _, pending = await asyncio.wait({closing}, timeout=timeout)
         if pending:
             logger.warning("a peer connection took more than %g s to close", timeout)
         elif error := closing.exception():
             logger.warning("closing a peer connection failed: %r", error)
+        if pending or closing.exception():  # the sockets, whatever the rest waits for
+            closing.cancel()
+            for transport in ice:
+                await transport.stop()
 
 
 def _survive_bad_messages(sctp: RTCSctpTransport) -> None:
     """Drop a data-channel message that aiortc cannot take.
 
     An error in there (text that is not UTF-8, a channel opened twice, a handler that raises) would
-    end the DTLS transport's task, and the whole connection with it.
+    end the DTLS transport's task, and the whole connection with it. aiortc also tells its peer
+    how much it would take, and then takes whatever comes: a message without an end, say.
     """
-    receive = sctp._data_channel_receive
+    receive, receive_chunk = sctp._data_channel_receive, sctp._receive_data_chunk
+    said = False
 
     async def guarded(stream_id: int, pp_id: int, data: bytes) -> None:
+        nonlocal said
         try:
             await receive(stream_id, pp_id, data)
         except Exception as error:
-            logger.warning("a data-channel message was dropped: %r", error)
+            level, said = logging.DEBUG if said else logging.WARNING, True
+            logger.log(level, "a data-channel message was dropped: %r", error)
+
+    async def bounded(chunk: DataChunk) -> None:
+        if sctp.state == "closed":
+            return
+        streams = sctp._inbound_streams
+        stream = streams.get(chunk.stream_id)
+        if (
+            sctp._advertised_rwnd < -SCTP_TOLERANCE
+            or len(streams) > MAX_STREAMS
+            or (stream is not None and len(stream.reassembly) > MAX_FRAGMENTS)
+        ):
+            logger.warning("a peer sent more than its window: its data channels are closed")
+            streams.clear()
+            await sctp.stop()
+            return
+        await receive_chunk(chunk)
 
     sctp._data_channel_receive = guarded  # type: ignore[method-assign]
+    sctp._receive_data_chunk = bounded  # type: ignore[method-assign]

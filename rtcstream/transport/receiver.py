@@ -9,11 +9,14 @@ import av
 from aiortc import RTCRtpReceiver
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import AnyRtcpPacket, RtcpByePacket, RtpPacket
 
 from .clock import SourceClock
 from .decoder import VideoDecoder
 from .jitterbuffer import VideoJitterBuffer
+
+MAX_SOURCES = 31
+"""RTP sources (SSRCs) of one receiver; a browser has two, one for retransmissions."""
 
 
 class TimestampUnwrapper:
@@ -58,6 +61,7 @@ class VideoReceiver(RTCRtpReceiver):
         self._decoder = VideoDecoder(self._RTCRtpReceiver__decoder_error)
         self._jitter_buffer = VideoJitterBuffer()
         self._unwrapper = TimestampUnwrapper()
+        self._sources: set[int] = set()
         self._RTCRtpReceiver__decoder_queue = self._decoder
         self._RTCRtpReceiver__jitter_buffer = self._jitter_buffer
         self._RTCRtpReceiver__timestamp_mapper = self._unwrapper
@@ -101,7 +105,19 @@ class VideoReceiver(RTCRtpReceiver):
         self._RTCRtpReceiver__rtcp_task = asyncio.ensure_future(self._run_rtcp())
         self._RTCRtpReceiver__started = True
 
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        # A browser says BYE when it pauses a source, too, and may go on later: aiortc would end
+        # the decoder for good. What ends ours is the end of the connection.
+        if not isinstance(packet, RtcpByePacket):
+            await super()._handle_rtcp_packet(packet)
+
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        # Each source is state and a block of every report, of which 31 fit (RFC 3550 section
+        # 6.4.2): aiortc's reports end with an error at 64, and its stop() then waits forever.
+        if packet.ssrc not in self._sources:
+            if len(self._sources) >= MAX_SOURCES:
+                return
+            self._sources.add(packet.ssrc)
         await super()._handle_rtp_packet(packet, arrival_time_ms)
         # A packet that fills a hole may complete several frames; aiortc takes one of them.
         while (frame := self._jitter_buffer.pop()) is not None:

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 KEYFRAME_INTERVAL = 0.2
 """Seconds between two keyframes that the peer asks for: each costs many times a usual frame."""
 
+RETRANSMIT_INTERVAL = 0.01
+"""Seconds between two retransmissions of one packet: less than a round trip that needs them."""
+
 
 class VideoSender(RTCRtpSender):
     """aiortc's sender with an RTP side of our own.
@@ -61,6 +64,7 @@ class VideoSender(RTCRtpSender):
         self._keyframe_wanted = False
         self._keyframe_due = 0.0
         self._keyframe_timer: asyncio.TimerHandle | None = None
+        self._retransmit_due: dict[int, float] = {}
         self._sequence_number = random_sequence_number()
 
     def _send_keyframe(self) -> None:
@@ -76,6 +80,13 @@ class VideoSender(RTCRtpSender):
         self._keyframe_due = self._loop.time() + KEYFRAME_INTERVAL
         self._keyframe_wanted = True
         self.slot.nudge()
+
+    async def _retransmit(self, sequence_number: int) -> None:
+        """Answer a NACK; one packet may name thousands, the same over and over."""
+        index, now = sequence_number % RTP_HISTORY_SIZE, self._loop.time()
+        if now >= self._retransmit_due.get(index, 0.0):
+            self._retransmit_due[index] = now + RETRANSMIT_INTERVAL
+            await super()._retransmit(sequence_number)
 
     async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
         self._RTCRtpSender__rtp_started.set()
@@ -124,7 +135,9 @@ class VideoSender(RTCRtpSender):
     def _encode(self, codec: RTCRtpCodecParameters, frame: av.VideoFrame) -> list[bytes]:
         """Encode, or report and start over with a new encoder: one bad frame ends nothing."""
         encoder = self._RTCRtpSender__encoder
-        keyframe, self._keyframe_wanted = self._keyframe_wanted, False
+        keyframe = self._keyframe_wanted
+        if keyframe:  # not to lose a wish that comes between reading and clearing
+            self._keyframe_wanted = False
         try:
             if encoder is None:
                 encoder = encoding.create(codec)

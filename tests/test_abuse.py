@@ -1,0 +1,413 @@
+"""What one peer does, or one function raises, harms neither its session nor the server."""
+
+import asyncio
+import contextlib
+import gc
+import re
+import struct
+import threading
+from typing import Any
+
+import aiohttp
+import av
+import numpy as np
+import pytest
+from aiortc import RTCSessionDescription
+from aiortc.jitterbuffer import JitterFrame
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtcsctptransport import (
+    SCTP_DATA_FIRST_FRAG,
+    SCTP_DATA_UNORDERED,
+    DataChunk,
+    RTCSctpTransport,
+)
+from aiortc.rtp import RTCP_RTPFB_NACK, RtcpByePacket, RtcpRtpfbPacket, RtpPacket
+
+from rtcstream import Image, Session, Stream, testing
+from rtcstream.calls import Call
+from rtcstream.errors import NegotiationError
+from rtcstream.signature import read
+from rtcstream.transport.clock import SourceClock
+from rtcstream.transport.decoder import VideoDecoder
+from rtcstream.transport.ice import LOOPBACK, IceOptions, usable_offer
+from rtcstream.transport.jitterbuffer import VideoJitterBuffer
+from rtcstream.transport.peer import PeerConnection
+from rtcstream.transport.sender import VideoSender
+from rtcstream.types import Peer
+from tests.conftest import Leaks, Serve
+from tests.pictures import plain, scene
+
+
+def flip(image: Image) -> Image:
+    return image[::-1]
+
+
+def server(peer: testing.TestPeer) -> PeerConnection:
+    assert peer.session is not None
+    return peer.session._connection
+
+
+def sctp(connection: PeerConnection) -> RTCSctpTransport:
+    assert connection.sctp is not None
+    return connection.sctp
+
+
+async def until(condition: Any, timeout: float = 5.0) -> None:
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110 - aiortc has no events for these
+            await asyncio.sleep(0.01)
+
+
+async def test_error_that_cannot_be_told_loses_one_frame() -> None:
+    """An exception whose own `__str__` raises loses one frame, and its type is shown."""
+
+    class Unspeakable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    calls = 0
+
+    def f(image: Image) -> Image:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise Unspeakable
+        return image
+
+    async with testing.connect(Stream(f)) as peer:
+        peer.send(scene())
+        assert "Unspeakable" in (await peer.message("log"))["message"]
+        await peer.apply(scene())
+
+
+async def test_source_that_says_bye_may_go_on() -> None:
+    """A BYE, which browsers send when they pause a source, does not end the pictures."""
+    async with testing.connect(Stream(flip)) as peer:
+        await peer.apply(scene())
+        bye = RtcpByePacket(sources=[peer._sender._ssrc])
+        await peer._sender.transport._send_rtp(bytes(bye))
+        await peer.set()
+        await peer.apply(scene())
+
+
+async def test_many_rtp_sources_do_not_keep_a_session_open(
+    leaks: Leaks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packets of a hundred sources leave a session that closes promptly and whole."""
+    async with testing.connect(Stream(flip)) as peer:
+        await peer.apply(scene())
+    async with leaks(), testing.connect(Stream(flip)) as peer:
+        await peer.apply(scene())
+        assert peer.session is not None and peer.session._receiver is not None
+        sender, receiver = peer._sender, peer.session._receiver
+        payload_type = peer._connection.getTransceivers()[0]._codecs[0].payloadType or 0
+        for number in range(100):
+            packet = RtpPacket(payload_type=payload_type, ssrc=1000 + number, payload=b"\x10\0")
+            await sender.transport._send_rtp(
+                packet.serialize(sender._RTCRtpSender__rtp_header_extensions_map)
+            )
+        streams: Any = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
+        await until(lambda: len(streams) > 20)
+        await peer.set()
+        assert len(streams) <= 31
+
+
+async def test_connection_that_cannot_close_gives_its_sockets_back(
+    leaks: Leaks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When a part of aiortc never stops, the sockets are freed all the same."""
+    async with testing.connect(Stream(flip)) as peer:
+        await peer.apply(scene())
+    never = asyncio.Event()
+    async with leaks(), testing.connect(Stream(flip)) as peer:
+        await peer.apply(scene())
+        assert peer.session is not None and peer.session._sender is not None
+        stop = peer.session._sender.stop
+
+        async def hang() -> None:
+            await stop()
+            await never.wait()
+
+        monkeypatch.setattr(peer.session._sender, "stop", hang)
+    assert "took more than" in caplog.text
+
+
+async def test_unread_answers_on_the_second_channel_are_bounded() -> None:
+    """A peer that sets without end and reads nothing does not fill the server's memory."""
+
+    def f(image: Image, text: str = "") -> Image:
+        return image
+
+    async with testing.connect(Stream(f)) as peer:
+        await peer.set(text="x" * 9000)
+        channel = peer._connection.createDataChannel(
+            "rtcstream-set", ordered=False, maxRetransmits=0
+        )
+        answered = asyncio.Event()
+        channel.on("message", lambda text: answered.set())
+        await until(lambda: channel.readyState == "open")
+        channel.send('{"type":"set","seq":9,"values":{}}')
+        await asyncio.wait_for(answered.wait(), 5)
+
+        async def nothing() -> None:
+            pass
+
+        sctp(peer._connection)._send_sack = nothing  # type: ignore[method-assign]
+        for _ in range(200):
+            channel.send('{"type":"set","seq":9,"values":{}}')
+        channels = sctp(server(peer))._data_channels.values()
+        there = next(each for each in channels if each.label == "rtcstream-set")
+        await until(lambda: there.bufferedAmount > 200_000)
+        await asyncio.sleep(0.3)
+        assert there.bufferedAmount < 300_000
+
+
+async def test_data_that_nobody_takes_is_bounded_in_bytes() -> None:
+    """Large `data` messages are refused when half a MiB of them waits."""
+
+    def f(image: Image, session: Session) -> Image:
+        session.receive()
+        return image
+
+    async with testing.connect(Stream(f)) as peer:
+        for _ in range(10):
+            peer.send_text('{"type":"data","data":"%s"}' % ("x" * 60_000))
+        assert "too much data" in (await peer.message("error"))["message"]
+        await peer.apply(plain((1, 2, 3)))
+        peer.send_text('{"type":"data","data":"%s"}' % ("x" * 60_000))
+        await peer.set()
+        assert not [m for m in list(peer.messages)[-1:] if m["type"] == "error"]
+
+
+async def test_peer_with_a_small_message_limit_misses_what_is_longer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Messages beyond the peer's `a=max-message-size` are left out, the others still come."""
+
+    def f(image: Image, session: Session) -> Image:
+        session.send("x" * 2000)
+        session.send("short")
+        return image
+
+    async with testing.connect(Stream(f)) as peer:
+        sctp(server(peer))._remote_max_message_size = 1000
+        peer.send(scene())
+        assert (await peer.message("data"))["data"] == "short"
+    assert not caplog.records
+
+
+async def test_unreadable_messages_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A flood of data-channel messages that are not UTF-8 gives one line in the log."""
+    async with testing.connect(Stream(flip)) as peer:
+        for _ in range(20):
+            sctp(peer._connection)._data_channel_queue.append((peer._channel, 51, b"\xff\xfe"))
+        await peer.set()
+    assert len([r for r in caplog.records if "dropped" in r.message]) == 1
+
+
+@pytest.mark.parametrize("flood", ["endless message", "streams"])
+async def test_peer_that_ignores_the_window_loses_its_channels(flood: str) -> None:
+    """Fragments of a message without an end, or of many, are not collected without end."""
+    async with testing.connect(Stream(flip)) as peer:
+        await peer.set()
+        there = sctp(server(peer))
+        tsn = there._last_received_tsn or 0
+        for number in range(3000):
+            chunk = DataChunk(flags=SCTP_DATA_UNORDERED)
+            chunk.flags |= SCTP_DATA_FIRST_FRAG if flood == "streams" or not number else 0
+            chunk.tsn = (tsn + 1 + number) % (1 << 32)
+            chunk.stream_id = 1 + (number if flood == "streams" else 0)
+            chunk.protocol, chunk.user_data = 51, b"x" * 1000
+            await there._receive_data_chunk(chunk)
+        assert there.state == "closed"
+        assert sum(len(s.reassembly) for s in there._inbound_streams.values()) == 0
+
+
+async def test_nack_storm_is_answered_once() -> None:
+    """A NACK that names one packet thousands of times has it sent once."""
+    async with testing.connect(Stream(flip)) as peer:
+        await peer.apply(scene())
+        assert peer.session is not None
+        sender = peer.session._sender
+        assert isinstance(sender, VideoSender)
+        sent = 0
+        send = sender.transport._send_rtp
+
+        async def counted(data: bytes) -> None:
+            nonlocal sent
+            sent += 1
+            await send(data)
+
+        sender.transport._send_rtp = counted  # type: ignore[method-assign]
+        packet = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=sender._ssrc)
+        packet.lost = [next(iter(sender._RTCRtpSender__rtp_history.values())).sequence_number] * 500
+        await sender._handle_rtcp_packet(packet)
+        assert sent <= 3, "the packet, and perhaps a report"
+
+
+@pytest.mark.parametrize("ufrag", ["ab\0cd", 'ab"cd', "ab\tcd", "abc", "äöüß", "x" * 300])
+async def test_ufrag_that_is_none_is_refused(ufrag: str, serve: Serve) -> None:
+    """An ICE username fragment of other characters is a 400, and never reaches a header."""
+    connection = PeerConnection(IceOptions(addresses=LOOPBACK))
+    connection.addTransceiver("video", "sendrecv")
+    await connection.setLocalDescription(await connection.createOffer())
+    offer = re.sub("a=ice-ufrag:.*", f"a=ice-ufrag:{ufrag}\r", connection.localDescription.sdp)
+    headers = {"Content-Type": "application/sdp"}
+    async with (
+        serve(Stream(flip)) as url,
+        aiohttp.ClientSession() as client,
+        client.post(url + "session", data=offer.encode(), headers=headers) as response,
+    ):
+        assert response.status == 400
+    await connection.close_within(2)
+
+
+def test_offer_with_a_thousand_candidates_is_refused() -> None:
+    """An offer cannot have the server send STUN requests to hundreds of addresses."""
+    line = "a=candidate:1 1 udp 1 192.0.2.{} 9 typ host"
+    offer = "\r\n".join(["v=0", *(line.format(n % 250) for n in range(1000))])
+    with pytest.raises(NegotiationError, match="candidates"):
+        usable_offer(offer)
+
+
+async def test_session_ended_while_it_negotiates_is_no_session(
+    leaks: Leaks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An offer that is being answered when the server stops is refused, with its sockets freed."""
+    connection = PeerConnection(IceOptions(addresses=LOOPBACK))
+    connection.addTransceiver("video", "sendrecv")
+    await connection.setLocalDescription(await connection.createOffer())
+    sessions = Stream(flip).sessions()
+    answer = PeerConnection.answer
+
+    async def stopped_meanwhile(self: PeerConnection) -> str:
+        text = await answer(self)
+        await sessions.end_all("the server stopped")
+        return text
+
+    monkeypatch.setattr(PeerConnection, "answer", stopped_meanwhile)
+    async with leaks():
+        with pytest.raises(Exception, match="ended"):
+            await sessions.connect(
+                connection.localDescription.sdp, {}, Peer(None, {}), IceOptions((), LOOPBACK)
+            )
+    await connection.close_within(2)
+
+
+async def test_session_may_end_at_any_moment_of_connecting(
+    leaks: Leaks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However far the handshake is when a session ends, nothing stays, and nothing is logged."""
+    sessions = Stream(flip).sessions()
+    async with leaks():
+        for steps in range(0, 40, 2):
+            connection = PeerConnection(IceOptions(addresses=LOOPBACK))
+            connection.addTransceiver("video", "sendrecv")
+            connection.createDataChannel("rtcstream")
+            await connection.setLocalDescription(await connection.createOffer())
+            session, answer = await sessions.connect(
+                connection.localDescription.sdp, {}, Peer(None, {}), IceOptions((), LOOPBACK)
+            )
+            await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+            assert session._receiver is not None
+            dtls = session._receiver.transport
+            async with asyncio.timeout(5):
+                while dtls.state == "new":  # noqa: ASYNC110 - each step of the loop counts
+                    await asyncio.sleep(0)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await session.end("in the middle of it")
+            await connection.close_within(2)
+        gc.collect()
+    assert not caplog.records
+
+
+async def test_cancelled_call_has_ended_before_the_next_begins() -> None:
+    """A shared async instance is free again when a cancelled call has unwound, not before."""
+    entered, inside, overlaps = asyncio.Event(), 0, 0
+
+    class Shared:
+        async def __call__(self, image: Image) -> Image:
+            nonlocal inside, overlaps
+            inside += 1
+            overlaps += inside > 1
+            try:
+                entered.set()
+                await asyncio.sleep(0.1 if overlaps or second.is_set() else 60)
+            finally:
+                await asyncio.sleep(0.2)
+                inside -= 1
+            return image
+
+    second = threading.Event()
+    loop, lock, signature = asyncio.get_running_loop(), threading.Lock(), read(Shared())
+    frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="bgr24")
+    one, two = (Call(signature, None, loop, lock) for _ in range(2))
+    one.open()
+    two.open()
+    first = asyncio.create_task(asyncio.to_thread(one, frame, {}))
+    await asyncio.wait_for(entered.wait(), 5)
+    second.set()
+    after = asyncio.create_task(asyncio.to_thread(two, frame, {}))
+    one.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await first
+    await after
+    assert overlaps == 0
+
+
+def packets(first: int, count: int) -> list[RtpPacket]:
+    """One-packet frames, in order."""
+    made = []
+    for number in range(first, first + count):
+        packet = RtpPacket(sequence_number=number % 65536, timestamp=number * 3000, marker=1)
+        packet._data = b"x"  # type: ignore[attr-defined]
+        made.append(packet)
+    return made
+
+
+def test_late_duplicate_does_not_stop_the_pictures() -> None:
+    """One packet of long ago is left out, and the next frame comes as ever."""
+    buffer = VideoJitterBuffer()
+    for packet in packets(1000, 300):
+        assert buffer.add(packet)[1] is not None
+    assert buffer.add(packets(1100, 1)[0]) == (False, None)
+    assert buffer.add(packets(1300, 1)[0])[1] is not None
+
+
+def test_source_that_starts_over_is_followed() -> None:
+    """Two packets in a row from elsewhere are a source that has begun anew."""
+    buffer = VideoJitterBuffer()
+    for packet in packets(5000, 10):
+        buffer.add(packet)
+    one, two, three = packets(1000, 3)
+    assert buffer.add(one) == (False, None)
+    lost, frame = buffer.add(two)
+    assert lost and frame is not None
+    assert buffer.add(three)[1] is not None
+
+
+def test_picture_of_giant_size_is_not_decoded() -> None:
+    """A VP8 keyframe that claims 12000x12000 pixels is refused, not allocated."""
+    lost = threading.Event()
+    decoder = VideoDecoder(lost)
+    pictures: list[av.VideoFrame] = []
+    decoder.sink = pictures.append
+    tag = (1 << 4 | 100_000 << 5).to_bytes(3, "little")  # a keyframe, to be shown, its partition
+    header = tag + b"\x9d\x01\x2a" + struct.pack("<HH", 12_000, 12_000)
+    codec = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=96)
+    decoder.start()
+    try:
+        decoder.put((codec, JitterFrame(header + bytes(200_000), 0)))
+        assert lost.wait(5)
+        assert not pictures
+    finally:
+        decoder.put(None)
+
+
+def test_clock_never_leaves_64_bits() -> None:
+    """Whatever timestamps a peer makes up, the NTP time of a report fits its field."""
+    clock = SourceClock()
+    clock.observe(0)
+    for pts in (-(1 << 60), 1 << 60):
+        assert 0 <= clock.ntp(pts) < 1 << 64
