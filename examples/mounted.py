@@ -19,7 +19,9 @@ def sepia(image: Image) -> Image:
 
 async def home(request: web.Request) -> web.Response:
     return web.Response(
-        text='<!doctype html><html lang="en"><title>Mine</title><p>A page of my own, with '
+        text='<!doctype html><html lang="en" style="font: 1.1rem sans-serif; margin: 2rem; '
+        'color-scheme: light dark"><meta name="viewport" content="width=device-width">'
+        '<link rel="icon" href="data:,"><title>Mine</title><p>A page of my own, with '
         '<a href="negative/">a negative</a> and <a href="sepia/">an old photograph</a>.',
         content_type="text/html",
     )

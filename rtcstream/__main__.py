@@ -1,6 +1,7 @@
 """The command line: ``python -m rtcstream [NAME | app.py[:stream] | package.module:stream]``."""
 
 import argparse
+import faulthandler
 import logging
 import sys
 from collections.abc import Sequence
@@ -73,6 +74,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, or 1 after one line on stderr."""
+    if arguments is None:
+        # cv2.imshow without a display, among others, ends the whole process: say at which line.
+        faulthandler.enable(all_threads=False)
     given = list(sys.argv[1:] if arguments is None else arguments)
     mine, program = _split(given)
     options = parser().parse_args(mine)

@@ -24,6 +24,7 @@ _NOT_THE_USERS = (
     *(os.path.join(_HERE, name) for name in os.listdir(_HERE) if name.endswith(".py")),
     os.path.join(_HERE, "transport"),
     sysconfig.get_path("stdlib"),
+    "<frozen ",
 )
 
 
@@ -139,6 +140,11 @@ class Call:
                 return Outcome(None, ())
             return Outcome(None, _results(slots, (returned,), size))
         if not slots:
+            if isinstance(returned, tuple):
+                raise ResultError(
+                    f"it returned {_kind(returned)}, but its signature promises an image alone; "
+                    "write `-> tuple[Image, T]` for results beside it"
+                )
             return Outcome(self._picture(returned), ())
         if returned is None and signature.image_optional:
             return Outcome(None, ())
@@ -196,6 +202,9 @@ def describe_error(error: BaseException, signature: Signature) -> str:
         said = str(error)
     except Exception:  # the user's own __str__: a fault in it must not end the worker
         said = "it cannot say what: its __str__ raises"
+    if type(error).__module__ == "cv2":  # its text begins with a path and a page of C++
+        text = f"{name}() raised cv2.error"
+        said = " ".join(getattr(error, "err", said).replace("> ", "").split())
     if said:
         text += f": {said[:500]}"
     # The deepest line that is neither ours nor a library's: where its author should look.

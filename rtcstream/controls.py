@@ -175,6 +175,16 @@ def describe(name: str, annotation: Any, default: Any) -> Control:
         raise ValueError(f"its default does not fit: {error}") from None
 
 
+def known(annotation: Any) -> bool:
+    """Whether a parameter of this type could be a control, given a default."""
+    inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return (
+        inner in (bool, int, float, str)
+        or get_origin(inner) is Literal
+        or (isinstance(inner, type) and issubclass(inner, enum.Enum))
+    )
+
+
 def _from_type(name: str, label: str, annotation: Any, span: Range | None) -> Control:
     if span is not None and annotation not in (int, float):
         raise ValueError(f"{span!r} goes with int or float only")

@@ -10,6 +10,9 @@ from .stream import STATIC, Stream
 
 PICTURES = EXAMPLES / "pictures"
 
+FIRST = "webcam_filter"
+"""What a newcomer should see first; the others follow by name."""
+
 
 class Gallery:
     """The examples, ready to be served like a ``Stream``."""
@@ -20,7 +23,7 @@ class Gallery:
         """An application with the gallery at ``/`` and each example at ``/NAME/``."""
         app = web.Application()
         cards = []
-        for name in example_names():
+        for name in sorted(example_names(), key=lambda name: name != FIRST):
             example = load(name)
             cards.append(_card(name, example.target))
             app.add_subapp(f"/{name}/", example.app())

@@ -5,6 +5,8 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from .errors import CommandError, SignatureError
+from .server import loading
 from .stream import Stream, first_paragraph
 
 Target: TypeAlias = Stream | web.Application
@@ -84,7 +87,18 @@ def _unknown(name: str) -> str:
     names = example_names()
     nearest_first = difflib.get_close_matches(name, names, n=len(names), cutoff=0.0)  # all of them
     listed = ", ".join(nearest_first)
+    if Path(f"{name}.py").is_file():
+        return f"there is no example {name!r}; for the program of yours write {name}.py"
     return f"there is no example {name!r}; there are: {listed}. A program of yours ends in .py"
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    token = loading.set(True)
+    try:
+        yield
+    finally:
+        loading.reset(token)
 
 
 def _run_file(path: Path) -> ModuleType:
@@ -97,7 +111,8 @@ def _run_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and get_type_hints look modules up by name
     try:
-        spec.loader.exec_module(module)
+        with _loading():
+            spec.loader.exec_module(module)
     except Exception as error:  # a program that exits, after its own --help perhaps, does so
         raise CommandError(_failed(str(path), error)) from error
     return module
@@ -105,7 +120,8 @@ def _run_file(path: Path) -> ModuleType:
 
 def _import(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with _loading():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise CommandError(f"there is no module {name!r}") from None
@@ -115,14 +131,16 @@ def _import(name: str) -> ModuleType:
 
 
 def _failed(name: str, error: BaseException) -> str:
-    if isinstance(error, SignatureError):
+    if isinstance(error, SignatureError | CommandError):
         return f"{name}: {error}"
     if isinstance(error, SyntaxError):
         return f"{name} cannot be read: {error.msg} ({error.filename}, line {error.lineno})"
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in frame.filename and frame.filename != __file__
+        if "importlib" not in frame.filename
+        and not frame.filename.startswith("<")
+        and Path(frame.filename).parent != EXAMPLES.parent
     ]
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     said = " ".join(str(error).split())  # OpenCV's errors have several lines
@@ -134,7 +152,12 @@ def _pick(module: ModuleType, attribute: str, path: str) -> Target:
         found = getattr(module, attribute, None)
         if isinstance(found, Stream | web.Application):
             return found
-        what = f"of type {type(found).__name__}" if hasattr(module, attribute) else "missing"
+        if not hasattr(module, attribute):
+            what = "missing"
+        elif callable(found):
+            what = f"of type {type(found).__name__}; write `stream = Stream({attribute})` there"
+        else:
+            what = f"of type {type(found).__name__}"
         raise CommandError(
             f"{path}:{attribute} must be a Stream or an aiohttp web.Application, but is {what}"
         )

@@ -78,7 +78,7 @@ def _checked(picture: Any) -> NDArray[Any]:
     if not isinstance(picture, np.ndarray):
         raise ResultError(
             f"an image must be a numpy array of shape (height, width, 3), "
-            f"not {type(picture).__name__}"
+            f"not {type(picture).__module__}.{type(picture).__name__}".replace("builtins.", "")
         )
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (1, 3, 4)):
         raise ResultError(
@@ -107,11 +107,18 @@ def _to_uint8(picture: NDArray[Any]) -> NDArray[np.uint8]:
     # Rounding may leave 0..1 by a little; anything more is a mistake, and clipping would hide it.
     if not (low >= -1e-3 and high <= 1 + 1e-3):
         raise ResultError(
-            f"a float image must lie in 0..1, but this goes from {low:g} to {high:g}; "
-            "divide by 255, or np.clip it, first"
+            f"a float image must lie in 0..1, but this one {_beyond(low, high)}; "
+            "divide it by 255, np.clip it, or return .astype(np.uint8)"
         )
     scaled: NDArray[Any] = np.clip(picture, 0, 1) * 255
     return np.asarray(np.rint(scaled), np.uint8)
+
+
+def _beyond(low: float, high: float) -> str:
+    # Without the numbers, which differ from frame to frame: repeats are counted by their words.
+    if low == low and high == high:
+        return "goes above 1" if high > 1 else "goes below 0"
+    return "has NaN in it"
 
 
 def _to_colour(picture: NDArray[np.uint8], channels: Channels) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import OrderedDict, deque
+from dataclasses import replace
 from typing import Literal
 
 from aiortc import RTCDataChannel
@@ -108,37 +109,41 @@ class Notices:
     REMEMBERED = 100
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[tuple[Level, str], int] = OrderedDict()
-        self._repeated: set[tuple[Level, str]] = set()
+        self._lines: OrderedDict[str, Log] = OrderedDict()
+        self._repeated: set[str] = set()
         self._said = 0
         self._unsaid = 0
         self._lock = threading.Lock()
 
-    def say(self, level: Level, message: str) -> Log | None:
-        """The line to send now, or None when it is a repeat or too much at once."""
-        key = (level, message)
+    def say(self, level: Level, message: str, same: str | None = None) -> Log | None:
+        """The line to send now, or None when it is a repeat or too much at once.
+
+        What is the ``same`` repeats, though its words change; without it, the words tell.
+        """
+        key = f"{level} {same or message}"
         with self._lock:
-            count = self._counts.get(key, 0) + 1
-            if count == 1 and self._said >= self.PER_TICK:
-                self._unsaid += 1
-                return None
-            self._counts[key] = count
-            self._counts.move_to_end(key)
-            if count > 1:
+            line = self._lines.get(key)
+            if line is not None:
+                self._lines[key] = replace(line, count=line.count + 1)
+                self._lines.move_to_end(key)
                 self._repeated.add(key)
                 return None
+            if self._said >= self.PER_TICK:
+                self._unsaid += 1
+                return None
             self._said += 1
-            if len(self._counts) > self.REMEMBERED:
-                forgotten, _ = self._counts.popitem(last=False)
+            line = self._lines[key] = Log(level, message)
+            if len(self._lines) > self.REMEMBERED:
+                forgotten, _ = self._lines.popitem(last=False)
                 self._repeated.discard(forgotten)
-            return Log(level, message)
+            return line
 
     def tick(self) -> list[Log]:
         """What repeated since the last tick, and how much more there was."""
         with self._lock:
             # Most often said first, and no more than can be read in a second.
-            repeated = sorted(self._repeated, key=self._counts.__getitem__, reverse=True)
-            logs = [Log(*key, self._counts[key]) for key in repeated[: self.PER_TICK]]
+            repeated = [self._lines[key] for key in self._repeated]
+            logs = sorted(repeated, key=lambda line: -line.count)[: self.PER_TICK]
             if self._unsaid:
                 logs.append(Log("warning", f"{self._unsaid} more messages in one second"))
             self._repeated.clear()

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
@@ -23,6 +24,9 @@ from .signaling import CORS_ORIGINS, Origins, trusted_hosts
 from .transport.ice import IceOptions
 
 logger = logging.getLogger("rtcstream")
+
+loading: ContextVar[bool] = ContextVar("loading", default=False)
+"""Whether the command line is loading a program, which it will serve itself."""
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests in progress get when the server ends."""
@@ -89,6 +93,11 @@ def serve(
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
+    if loading.get():
+        raise CommandError(
+            "the program serves already while it is loaded: put its last line, such as "
+            '`stream.run()`, under `if __name__ == "__main__":`, or start it with plain python'
+        )
     checked = ServerOptions(**options)
     checked.check()
     asyncio.run(_run(what, checked))
@@ -216,9 +225,12 @@ def _http_log() -> logging.Logger:
 def _cannot_listen(error: OSError, options: ServerOptions) -> str:
     place = f"{options.host}:{options.port}"
     if error.errno == errno.EADDRINUSE:
-        return f"port {options.port} is in use on {options.host}; choose another with --port"
+        place = f"port {options.port} is in use on {options.host}"
+        return f"{place}; choose another: --port, or run(port=...)"
     if error.errno == errno.EACCES:
         return f"no permission to listen on {place}; ports below 1024 need it, so try --port 8080"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"this machine has no address {options.host}; --host 0.0.0.0 listens on all it has"
     return f"cannot listen on {place}: {error.strerror or error}"
 
 

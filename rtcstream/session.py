@@ -268,7 +268,12 @@ class MediaSession(AsyncIOEventEmitter):
         self._post(messages.State("running"))
 
     def on_raised(self, error: BaseException) -> None:
-        self._say("error", describe_error(error, self._signature), error)
+        # What is wrong with a result is said in full by its words: no line raised it.
+        cause = None if isinstance(error, ResultError) else error
+        text = describe_error(error, self._signature)
+        # One line of code raises one kind of error, whatever numbers are in its words.
+        same = None if cause is None else f"{type(error).__name__} {text.rpartition(' (')[2]}"
+        self._say("error", text, cause, same)
 
     def on_results(self, results: tuple[tuple[str | None, Any], ...], pts: int) -> None:
         for name, data in results:
@@ -316,8 +321,14 @@ class MediaSession(AsyncIOEventEmitter):
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the session with it
             self._event_loop.call_soon_threadsafe(self.end_soon, str(reason)[:2000])
 
-    def _say(self, level: Level, text: str, error: BaseException | None = None) -> None:
-        line = self._notices.say(level, str(text)[:2000])
+    def _say(
+        self,
+        level: Level,
+        text: str,
+        error: BaseException | None = None,
+        same: str | None = None,
+    ) -> None:
+        line = self._notices.say(level, str(text)[:2000], same)
         if line is not None:
             number = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
             logger.log(number[level], "%s %s", self.id[:6], line.message, exc_info=error)

@@ -76,7 +76,11 @@ class _Reader:
             self.function = self._call_of(inner)
             self._check_constructor(target)
         elif not callable(target):
-            raise self.wrong(None, f"a Stream wraps a function, not {shown(type(target))}")
+            raise self.wrong(
+                None,
+                f"a Stream wraps a function, not {shown(type(target))}; "
+                "write `Stream(my_function)`, without calling it",
+            )
         elif not inspect.isroutine(inner):
             self.kind = "instance"
             self.function = target.__call__
@@ -209,6 +213,12 @@ class _Reader:
                 ),
             )
         if parameter.default is parameter.empty:
+            if not controls.known(hint):
+                raise self.wrong(
+                    parameter.name,
+                    f"{shown(hint)} is neither an image nor a control; write `Image` for the "
+                    f"camera's picture, or one of {controls.ACCEPTED}, with a default",
+                )
             raise self.wrong(
                 parameter.name, "a control needs a default: its first value, after `=`"
             )
@@ -240,7 +250,8 @@ class _Reader:
         if formats:
             return formats[-1].name
         base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-        if base is np.ndarray or get_origin(base) is np.ndarray:
+        kind = get_origin(base) or base
+        if isinstance(kind, type) and issubclass(kind, np.ndarray):
             raise self.wrong(
                 place, "an array could be anything; write `Image` (BGR), or `RGBImage`"
             )
@@ -276,6 +287,8 @@ class _Reader:
         return ResultSlot(labels[-1].text if labels else None, optional)
 
     def _check_result(self, hint: Any) -> None:
+        if isinstance(hint, tuple):
+            raise self.wrong("return", "write `-> tuple[Image, str]`, not `-> (Image, str)`")
         marks = _metadata(hint)
         if get_origin(hint) is Annotated:
             hint = get_args(hint)[0]

@@ -1,6 +1,7 @@
 """``Stream``: a function, and the application that serves it."""
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
@@ -9,8 +10,9 @@ from aiohttp import web
 
 from . import signaling, signature
 from .controls import in_words
+from .errors import CommandError
 from .negotiator import ICE, Sessions
-from .server import ServeOptions, serve
+from .server import ServeOptions, loading, serve
 from .transport.ice import IceOptions
 
 VERSION = 1
@@ -109,5 +111,13 @@ class Stream:
         return app
 
     def run(self, **options: Unpack[ServeOptions]) -> None:
-        """Serve the stream until Ctrl-C. Takes the options of ``rtcstream.serve``."""
-        serve(self, **options)
+        """Serve the stream until Ctrl-C. Takes the options of ``rtcstream.serve``.
+
+        A program's last line: what is in the way, such as a port in use, ends it with one line.
+        """
+        try:
+            serve(self, **options)
+        except CommandError as error:
+            if loading.get():
+                raise
+            sys.exit(f"rtcstream: {error}")

@@ -245,7 +245,10 @@ stream.on("result", (message) => {
   find("results-card").hidden = false;
   results?.show(message);
 });
-stream.on("log", (message) => notices.log(message));
+stream.on("log", (message) => {
+  notices.log(message);
+  if (message.level === "error") stage.placeholder = "No picture yet: see the message below";
+});
 stream.on("stats", (stats) => readout.hear(stats));
 stream.on("state", ({ value }) => {
   find("state").textContent = value === "running" ? "" : value;

@@ -5,7 +5,7 @@
 
 /** @type {Record<string, [label: string, read: (browser: Measured, server: StatsMessage | null) => string | null]>} */
 const FIGURES = {
-  fps: ["Frames", (browser, server) => unit(browser?.fps ?? browser?.fpsSent ?? server?.fps_out, "fps")],
+  fps: ["Frames", (browser, server) => unit(browser?.fps ?? server?.fps_out, "fps")],
   roundTrip: ["Round trip", (browser) => unit(browser?.roundTrip, "ms")],
   bitrate: ["Bitrate", (browser) => rate(browser?.fps == null ? browser?.bitrateSent : browser.bitrateReceived)],
   function: ["Function", (_, server) => unit(server?.function_ms, "ms", 1)],

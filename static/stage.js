@@ -103,12 +103,13 @@ export class Stage {
     return /** @type {any} */ (video).webkitEnterFullscreen();
   }
 
-  /** The frame takes the shape of the picture; without one, 16:9. @param {HTMLVideoElement} video */
+  /** The frame takes the shape of the picture; without one, of the camera's, else 16:9. @param {HTMLVideoElement} video */
   #fill(video) {
     const { videoWidth, videoHeight, parentElement } = video;
     if (!parentElement) return;
     parentElement.classList.toggle("filled", videoWidth > 0 && video.srcObject !== null);
-    if (videoWidth) parentElement.style.setProperty("--ratio", String(videoWidth / videoHeight));
-    else parentElement.style.removeProperty("--ratio");
+    const ratio = videoWidth ? String(videoWidth / videoHeight) : "";
+    parentElement.style.setProperty("--ratio", ratio);
+    if (video === this.#preview) this.#root.style.setProperty("--camera-ratio", ratio);
   }
 }

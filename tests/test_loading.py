@@ -158,6 +158,8 @@ def test_the_examples_are_all_there() -> None:
         ("raise OSError('no\\n  model')", "app.py", "OSError: no model (HERE, line 1)"),
         ("import nosuch", "app:stream", "app fails when it is imported: ModuleNotFoundError: No "),
         (ONE, "app:x", "app:x must be a Stream or an aiohttp web.Application, but is missing"),
+        (STREAM + "Stream(f).run(port=0)", "app.py", "the program serves already while it is load"),
+        ("", "app", "there is no example 'app'; for the program of yours write app.py"),
         ("", "nosuch.module", "there is no module 'nosuch.module'"),
         ("", "nosuch:stream", "there is no module 'nosuch'"),
         ("", "app.nosuch:stream", "there is no module 'app.nosuch'"),
@@ -204,7 +206,7 @@ def test_a_program_that_exits(command: Command) -> None:
         (["--ssl-cert", "app.py", "--ssl-key", "app.py"], "the certificate or its key cannot be"),
         (["--ice-server", "stun.example"], "'stun.example' is not an ICE server; write stun:"),
         (["--cors-origin", "example.com/x"], "example.com/x"),
-        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:0: "),
+        (["--host", "192.0.2.1"], "this machine has no address 192.0.2.1"),
     ],
 )
 def test_options_that_cannot_be(command: Command, options: list[str], line: str) -> None:
@@ -222,7 +224,10 @@ def test_a_port_in_use(command: Command) -> None:
         port = taken.getsockname()[1]
         ran = command("app.py", "--port", str(port))
     assert ran == Ran(
-        1, "", f"rtcstream: port {port} is in use on 127.0.0.1; choose another with --port\n"
+        1,
+        "",
+        f"rtcstream: port {port} is in use on 127.0.0.1; "
+        "choose another: --port, or run(port=...)\n",
     )
 
 
