@@ -4,6 +4,7 @@ python -m docs.screenshot, from the checkout, with what `make test` sets up.
 """
 
 import asyncio
+import os
 import re
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ from playwright.async_api import async_playwright
 from rtcstream.examples._pictures import scene
 from rtcstream.examples.webcam_filter import stream
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 WIDTH, HEIGHT, FPS = 1280, 720, 30
 FLAGS = [
     "--no-sandbox",
@@ -45,7 +46,8 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         camera = Path(folder, "camera.y4m")
         write_camera(camera)
-        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        os.chdir(folder)  # Chromium calls the camera by its path
+        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera.name}"]
         async with async_playwright() as playwright:
             chromium = shutil.which("chromium")
             browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
