@@ -28,6 +28,7 @@
  * @property {{ time_limit: number | null, concurrency_limit: number | null }} limits
  * @property {RTCIceServer[]} iceServers
  * @property {number | null} [maxFps]
+ * @property {{ kind: "recording" | "turns", seconds: number } | null} [take] what is taken as a whole
  */
 /** @typedef {{ type: "controls", seq: number | null, values: Values }} ControlsMessage */
 /** @typedef {{ type: "error", seq: number | null, control: string | null, message: string }} ErrorMessage */

@@ -7,9 +7,6 @@ import { WIDGETS, parseText } from "./widgets.js";
 /** @typedef {import("./contract.js").Value} Value */
 /** @typedef {import("./contract.js").Values} Values */
 
-/** A pause this long ends a word. */
-const TYPING_MS = 500;
-
 export class Controls {
   /** @type {Map<string, Control>} */
   #controls = new Map();
@@ -19,11 +16,12 @@ export class Controls {
   /**
    * @param {HTMLElement} parent
    * @param {Description[]} descriptions
+   * @param {number} pause what is being typed counts after so many milliseconds
    */
-  constructor(parent, descriptions) {
+  constructor(parent, descriptions, pause) {
     parent.replaceChildren();
     for (const description of descriptions) {
-      const control = new Control(description, (values) => this.#set?.(values) ?? null);
+      const control = new Control(description, pause, (values) => this.#set?.(values) ?? null);
       this.#controls.set(description.name, control);
       parent.append(control.element);
     }
@@ -113,16 +111,19 @@ class Control {
   #next = null;
   #sending = false;
   /** Runs while something is being typed that does not count yet. */
-  #pause = 0;
+  #timer = 0;
+  #pause;
 
   /**
    * @param {Description} description
+   * @param {number} pause
    * @param {(values: Values) => Promise<unknown> | null} send null while there is no session
    */
-  constructor(description, send) {
+  constructor(description, pause, send) {
     const { name, type, label } = description;
     this.description = description;
     this.value = description.default;
+    this.#pause = pause;
     this.#send = send;
     this.#widget = WIDGETS[type]?.(description) ?? null;
 
@@ -148,7 +149,7 @@ class Control {
     input.setAttribute("aria-describedby", this.#message.id);
     input.addEventListener("input", () => (typed ? this.#typing() : this.#take()));
     // Enter, or leaving the field, ends the typing; what could not be read then goes.
-    if (typed) input.addEventListener("change", () => (this.#pause ? this.#take() : this.#show()));
+    if (typed) input.addEventListener("change", () => (this.#timer ? this.#take() : this.#show()));
     this.element.append(title, ...(echo ? [this.#echo] : []), wrap(input), this.#message);
     this.#show();
   }
@@ -197,13 +198,13 @@ class Control {
   }
 
   #typing() {
-    clearTimeout(this.#pause);
-    this.#pause = setTimeout(() => this.#take(), TYPING_MS);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#take(), this.#pause);
   }
 
   #take() {
-    clearTimeout(this.#pause);
-    this.#pause = 0;
+    clearTimeout(this.#timer);
+    this.#timer = 0;
     try {
       void this.change(/** @type {import("./widgets.js").Widget} */ (this.#widget).read());
     } catch (error) {
@@ -214,7 +215,7 @@ class Control {
   /** The figure is always the acknowledged one; the input is the person's own while it is being changed. */
   #show() {
     this.#echo.value = format(this.value);
-    if (!this.#sending && !this.#pause) this.#widget?.write(this.value);
+    if (!this.#sending && !this.#timer) this.#widget?.write(this.value);
   }
 }
 

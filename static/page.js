@@ -1,24 +1,23 @@
 /** The page of a stream, made from its `stream.json`: this file only connects the others. */
 
-import { Camera, FRAME_RATES, SIZES, hasTwoSides, listCameras } from "./camera.js";
 import { Controls } from "./controls.js";
+import { Devices } from "./devices.js";
+import { rest, wake } from "./level.js";
 import { Notices } from "./notices.js";
 import { Readout } from "./readout.js";
 import { Results } from "./results.js";
 import { RtcStream, StreamError } from "./rtcstream.js";
 import { Stage } from "./stage.js";
-import { explain, explainEnd } from "./words.js";
+import { connectVolume } from "./volume.js";
+import { explain, explainEnd, explainLoss, nameOf } from "./words.js";
 
 /** @typedef {import("./contract.js").Description} Description */
 
 const find = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
 const startButton = /** @type {HTMLButtonElement} */ (find("start"));
-const cameraList = /** @type {HTMLSelectElement} */ (find("camera"));
-const sizeList = /** @type {HTMLSelectElement} */ (find("size"));
-const rateList = /** @type {HTMLSelectElement} */ (find("rate"));
 
 const stream = new RtcStream();
-const camera = new Camera();
+const devices = new Devices(find);
 const stage = new Stage(find("stage"));
 const notices = new Notices(find("notices"));
 const readout = new Readout(find("readout"));
@@ -30,8 +29,6 @@ let controls = null;
 let results = null;
 /** @type {Promise<void> | null} */
 let loading = null;
-/** @type {"user" | "environment"} */
-let facing = "user";
 /** Counts the presses of Start, so that one that was stopped meanwhile goes no further. */
 let attempt = 0;
 let started = false;
@@ -39,7 +36,7 @@ let started = false;
 /** What the connection's state is called here. @type {Record<string, string>} */
 const STATUS = {
   idle: "Ready",
-  camera: "Waiting for the camera",
+  camera: "Waiting for the camera", // or whatever it waits for
   new: "Connecting",
   connecting: "Connecting",
   connected: "Connected",
@@ -48,12 +45,8 @@ const STATUS = {
   closed: "Ready",
 };
 
-/** What is said where the result will appear, by the server's `state`. @type {Record<string, string>} */
-const WAITING = {
-  waiting: "Waiting for the first frame",
-  loading: "Loading…",
-  finished: "Finished",
-};
+/** A word counts after a pause this long, in milliseconds; where it makes a new result, sooner. */
+const TYPING = { filter: 500, generator: 150 };
 
 /** @param {string} state a key of `STATUS` */
 function showStatus(state) {
@@ -72,57 +65,75 @@ async function load() {
   description = await stream.describe();
   document.title = find("title").textContent = description.title;
   find("description").textContent = description.description;
-  results = new Results(find("results"), stage.arrange(description));
-  controls = new Controls(find("controls"), description.controls);
+  results = new Results(find("results"), stage.arrange(description, find("results")));
+  controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
   find("controls-card").hidden = description.controls.length === 0;
   const complaints = controls.take(new URLSearchParams(location.search));
   complaints.forEach((text, index) => {
     notices.show(`query ${index}`, "warning", { title: "In this page’s address", text });
   });
 
-  document.body.dataset.camera = String(needs("video"));
-  for (const option of Object.keys(SIZES)) sizeList.add(new Option(`${option}p`, option, false, option === "720"));
-  const limit = description.maxFps ?? Infinity;
-  const rates = FRAME_RATES.filter((rate) => rate <= limit);
-  if (!rates.length) rates.push(limit);
-  const usual = rates.findLast((rate) => rate <= 30) ?? rates[0];
-  for (const rate of rates) rateList.add(new Option(`${rate} fps`, String(rate), false, rate === usual));
   showView();
-  find("facing").hidden = !needs("video") || !hasTwoSides();
-  await fillCameras();
+  find("full-screen").hidden = !stage.canFillScreen;
+  readout.arrange(description);
+  STATUS.camera = `Waiting for the ${nameOf(description.inputs)}`;
+  const plays = description.outputs.includes("audio");
+  document.body.dataset.sound = String(plays);
+  find("headphones").hidden = !plays || !needs("audio");
+  connectVolume(stage.player, find("volume"), find("mute"));
+  await devices.arrange(description);
 }
 
 /** @param {"video" | "audio"} kind */
 const needs = (kind) => description?.inputs.includes(kind) ?? false;
 
-const wish = () => ({
-  deviceId: cameraList.value,
-  facing,
-  size: sizeList.value,
-  frameRate: Number(rateList.value),
-  video: needs("video"),
-  audio: needs("audio"),
-});
+/** Whether it runs by itself, without a camera or a microphone. */
+const generates = () => description?.inputs.length === 0;
+
+/** Whether its function takes a recording, made between two clicks. */
+const records = () => description?.take?.kind === "recording";
+
+/** @type {Record<string, string>} */
+const WAITING = {
+  loading: "Loading…",
+  finished: "Finished",
+  recording: "Recording…",
+  listening: "Listening: say something",
+  speaking: "Hearing you…",
+  thinking: "Working…",
+};
+
+/** What is said where the result will appear. @param {string} state the server's */
+function waitingFor(state) {
+  if (state in WAITING) return WAITING[state];
+  if (records()) return "Press Record when you are ready";
+  if (generates()) return "Working…";
+  return needs("video") ? "Waiting for the first frame" : "Waiting for the first sound";
+}
 
 async function start() {
   const mine = ++attempt;
   setStarted(true);
   notices.clear(/^(?!query)/);
+  wake();
   try {
     await loaded();
-    if (needs("video") || needs("audio")) {
+    let tracks;
+    if (!generates()) {
       showStatus("camera");
-      if (!(await openCamera())) return;
+      stage.camera = await devices.open();
+      tracks = devices.tracks;
     }
     if (mine !== attempt) return;
     showStatus("connecting");
     results?.clear();
-    stage.result = stream.media;
+    stage.draw(devices.track("audio"), "microphone");
     const values = controls?.values ?? {};
-    await stream.start({ tracks: camera.stream?.getTracks(), values });
+    await stream.start({ tracks, values });
     controls?.attach((changed) => stream.set(changed), values);
     readout.start(() => stream.getStats());
-    enableCameraChoice(true);
+    devices.enabled = true;
+    find("record").hidden = !records();
   } catch (error) {
     if (mine !== attempt) return;
     notices.show("failure", "error", explain(error));
@@ -141,11 +152,19 @@ function finish() {
   setStarted(false);
   controls?.detach();
   readout.stop();
-  camera.close();
+  devices.close();
   stage.camera = stage.result = null;
-  find("camera-gives").textContent = "";
-  find("progress").hidden = find("remaining").hidden = true;
+  rest();
+  find("state").textContent = "";
+  for (const id of ["progress", "remaining", "again", "record"]) find(id).hidden = true;
+  showRecording(false);
   showStatus("idle");
+}
+
+/** @param {boolean} now */
+function showRecording(now) {
+  find("record").setAttribute("aria-pressed", String(now));
+  find("record").querySelector("span")?.replaceChildren(now ? "Stop recording" : "Record");
 }
 
 /** @param {boolean} now */
@@ -155,70 +174,30 @@ function setStarted(now) {
   startButton.dataset.started = String(now);
   document.body.dataset.live = String(now);
   stage.placeholder = now ? "Connecting…" : "Press Start";
-  enableCameraChoice(!now);
-}
-
-/** Not while a session is being made: it would end up with neither the one nor the other. @param {boolean} now */
-function enableCameraChoice(now) {
-  for (const list of [cameraList, sizeList, rateList]) list.disabled = !now;
-}
-
-/** @returns {Promise<boolean>} false when Stop came in between */
-async function openCamera() {
-  const opened = await camera.open(wish());
-  stage.camera = opened;
-  if (!opened) return false;
-  showGiven();
-  void fillCameras();
-  return true;
-}
-
-/** Another camera, size or frame rate in the running session. */
-async function switchCamera() {
-  if (!started) return;
-  try {
-    if (!(await openCamera())) return;
-    for (const track of camera.stream?.getTracks() ?? []) await stream.replaceTrack(track);
-    notices.remove("camera");
-  } catch (error) {
-    notices.show("camera", "error", explain(error));
-  }
+  devices.enabled = !now;
 }
 
 function showView() {
   find("view").setAttribute("aria-pressed", String(stage.view === "unified"));
 }
 
-function showGiven() {
-  const given = camera.settings;
-  if (!given?.width) return;
-  const rate = given.frameRate ? `, ${Math.round(given.frameRate)} fps` : "";
-  find("camera-gives").textContent = `${given.width} × ${given.height}${rate}`;
-}
-
-async function fillCameras() {
-  const chosen = cameraList.value || camera.settings?.deviceId || "";
-  const options = (await listCameras()).map(({ label, deviceId }, index) =>
-    new Option(label || `Camera ${index + 1}`, deviceId, false, deviceId === chosen));
-  if (!options.some((option) => option.value === chosen)) {
-    options.unshift(new Option("Default camera", "", false, true));
-  }
-  cameraList.replaceChildren(...options);
-}
-
 startButton.addEventListener("click", () => void (started ? stop() : start()));
-for (const list of [cameraList, sizeList, rateList]) list.addEventListener("change", () => void switchCamera());
-navigator.mediaDevices?.addEventListener("devicechange", () => void fillCameras());
-find("preview").addEventListener("resize", showGiven);
-camera.onlost = () => notices.show("camera", "error", {
-  title: "The camera has gone",
-  text: "It was unplugged or taken away. Choose another one from the list, or plug it in and press Stop, then Start.",
+find("tap-to-play").addEventListener("click", wake);
+find("again").addEventListener("click", () => {
+  find("again").hidden = true;
+  stream.run();
 });
-find("facing").addEventListener("click", () => {
-  facing = facing === "user" ? "environment" : "user";
-  cameraList.value = "";
-  void switchCamera();
+find("record").addEventListener("click", () => {
+  stream.record(find("record").getAttribute("aria-pressed") === "false");
 });
+devices.onswitch = async (/** @type {MediaStreamTrack} */ track) => {
+  if (track.kind === "video") stage.camera = new MediaStream([track]);
+  else stage.draw(track, "microphone");
+  await stream.replaceTrack(track);
+  notices.remove("device");
+};
+devices.onproblem = (/** @type {unknown} */ error) => notices.show("device", "error", explain(error));
+devices.onlost = (/** @type {"video" | "audio"} */ kind) => notices.show("device", "error", explainLoss(kind));
 find("mirror").addEventListener("click", () => {
   stage.mirrored = !stage.mirrored;
   find("mirror").setAttribute("aria-pressed", String(stage.mirrored));
@@ -230,19 +209,27 @@ find("view").addEventListener("click", () => {
 find("full-screen").addEventListener("click", () => void stage.toggleFullScreen());
 // The way back on a screen that is all picture, where the button is not.
 for (const frame of document.querySelectorAll(".frame")) {
-  frame.addEventListener("dblclick", () => void stage.toggleFullScreen());
+  frame.addEventListener("dblclick", ({ target }) => {
+    // In a text it selects a word.
+    if (!find("results").contains(target)) void stage.toggleFullScreen();
+  });
 }
 find("reset").addEventListener("click", () => controls?.reset());
 
 stream.on("connectionstatechange", (state) => started && showStatus(state));
-stream.on("track", () => void stage.play());
+stream.on("track", (track) => {
+  // Not before: an element that is given nothing at first may stay silent.
+  stage.result = stream.media;
+  if (track.kind === "audio") stage.draw(track, "result");
+  void stage.play();
+});
 stream.on("controls", ({ values }) => controls?.acknowledge(values));
 stream.on("error", ({ seq, control, message }) => {
   if (seq !== null || (control && controls?.complain(control, message))) return;
   notices.show("server", "error", { title: "The server did not understand this page", text: message });
 });
 stream.on("result", (message) => {
-  find("results-card").hidden = false;
+  find("results").closest("#results-card")?.removeAttribute("hidden");
   results?.show(message);
 });
 stream.on("log", (message) => {
@@ -251,8 +238,11 @@ stream.on("log", (message) => {
 });
 stream.on("stats", (stats) => readout.hear(stats));
 stream.on("state", ({ value }) => {
-  find("state").textContent = value === "running" ? "" : value;
-  if (value in WAITING) stage.placeholder = WAITING[value];
+  find("state").textContent = value === "running" && !generates() ? "" : value;
+  find("again").hidden = value !== "finished" || !generates();
+  showRecording(value === "recording");
+  if (["running", "thinking", "finished"].includes(value)) find("progress").hidden = true;
+  stage.placeholder = waitingFor(value);
 });
 stream.on("progress", ({ value, text }) => {
   find("progress").hidden = value >= 1;

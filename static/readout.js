@@ -7,11 +7,14 @@
 const FIGURES = {
   fps: ["Frames", (browser, server) => unit(browser?.fps ?? server?.fps_out, "fps")],
   roundTrip: ["Round trip", (browser) => unit(browser?.roundTrip, "ms")],
-  bitrate: ["Bitrate", (browser) => rate(browser?.fps == null ? browser?.bitrateSent : browser.bitrateReceived)],
+  bitrate: ["Bitrate", (browser) => rate(browser?.bitrateReceived ?? browser?.bitrateSent)],
   function: ["Function", (_, server) => unit(server?.function_ms, "ms", 1)],
   dropped: ["Dropped", (_, server) => unit(server?.dropped, "")],
   size: ["Size", (browser) => (browser?.width ? `${browser.width} × ${browser.height}` : null)],
 };
+
+/** Figures of pictures. */
+const PICTURE = ["fps", "size"];
 
 export class Readout {
   /** @type {Map<string, HTMLElement>} */
@@ -33,6 +36,18 @@ export class Readout {
       this.#values.set(key, value);
     }
     this.#write(null);
+  }
+
+  /**
+   * Leaves out what a stream cannot have.
+   * @param {import("./contract.js").Description} description
+   */
+  arrange({ inputs, outputs }) {
+    const media = [...inputs, ...outputs].filter((kind) => kind !== "data");
+    for (const [key, value] of this.#values) {
+      const needed = key === "bitrate" ? media.length > 0 : media.includes("video") || !PICTURE.includes(key);
+      /** @type {HTMLElement} */ (value.parentElement).hidden = !needed;
+    }
   }
 
   /** @param {StatsMessage} stats */

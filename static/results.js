@@ -36,6 +36,7 @@ export class Results {
     if (shown?.kind !== kind) {
       const view = this.#views[kind](name ?? TITLES[kind]);
       view.element.dataset.kind = kind;
+      view.element.dataset.named = String(name !== null);
       if (shown) shown.view.element.replaceWith(view.element);
       else this.#parent.append(view.element);
       shown = { kind, view };
@@ -69,7 +70,15 @@ function kindOf(data) {
 /** @type {(name: string) => View} */
 function text(name) {
   const { element, body } = frame(name, "p");
-  return { element, show: (data) => (body.textContent = data) };
+  return {
+    element,
+    show: (data) => {
+      // A text that grows stays at its end, unless one reads further up.
+      const end = body.scrollHeight - body.clientHeight - body.scrollTop < 8;
+      body.textContent = data;
+      if (end) body.scrollTop = body.scrollHeight;
+    },
+  };
 }
 
 /** @type {(name: string) => View} */

@@ -10,10 +10,11 @@
  *     await stream.set({ strength: 4 });
  *     await stream.stop();
  *
- * It needs the three files that it imports beside it, and contacts no host but the stream's own.
+ * It needs the four files that it imports beside it, and contacts no host but the stream's own.
  */
 
 import { StreamError, problem } from "./errors.js";
+import { inStereo } from "./opus.js";
 import { sdpFragment } from "./sdpfrag.js";
 import { summarize } from "./stats.js";
 
@@ -109,8 +110,8 @@ export class RtcStream extends EventTarget {
 
   /**
    * Connects, and resolves when media can flow and controls can be set.
-   * @param {{ tracks?: MediaStreamTrack[], values?: Values }} [options] `tracks`: what to send;
-   *     `values`: the controls' first values, so that the very first frame already has them
+   * @param {{ tracks?: MediaStreamTrack[], values?: Values }} [options] `tracks`: what to send, at
+   *     most one of a kind; `values`: the controls' first values, so that the very first frame already has them
    */
   async start({ tracks = [], values = {} } = {}) {
     if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
@@ -150,6 +151,16 @@ export class RtcStream extends EventTarget {
     this.#openChannel().send(JSON.stringify({ type: "data", data }));
   }
 
+  /** Runs a stream without inputs once more, from its beginning. */
+  run() {
+    this.#openChannel().send(JSON.stringify({ type: "run" }));
+  }
+
+  /** Begins a recording, or ends it and lets the function have it. @param {boolean} on */
+  record(on) {
+    this.#openChannel().send(JSON.stringify({ type: "record", on }));
+  }
+
   /**
    * Sends another track from now on, without a new session: another camera, say.
    * @param {MediaStreamTrack} track
@@ -187,15 +198,19 @@ export class RtcStream extends EventTarget {
     this.#listen(pc, signal);
     const channel = (this.#channel = pc.createDataChannel("rtcstream"));
     channel.addEventListener("message", ({ data }) => this.#receive(data), { signal });
+    const streams = [new MediaStream(tracks)]; // of one stream, so that they stay together
     for (const kind of /** @type {const} */ (["video", "audio"])) {
       const sends = description.inputs.includes(kind);
       const receives = description.outputs.includes(kind);
       if (!sends && !receives) continue;
       const track = sends ? tracks.find((each) => each.kind === kind) : undefined;
-      pc.addTransceiver(track ?? kind, { direction: !sends ? "recvonly" : receives ? "sendrecv" : "sendonly" });
+      const direction = !sends ? "recvonly" : receives ? "sendrecv" : "sendonly";
+      const { receiver } = pc.addTransceiver(track ?? kind, { direction, streams });
+      if (receives) hurry(receiver);
     }
 
-    await pc.setLocalDescription();
+    const offer = await pc.createOffer();
+    await pc.setLocalDescription({ type: "offer", sdp: inStereo(offer.sdp ?? "") });
     const url = new URL("session", this.#base);
     for (const [name, value] of Object.entries(values)) url.searchParams.set(name, String(value));
     // Not aborted by stop(): once the server has made a session, its address is needed to end it.
@@ -214,7 +229,7 @@ export class RtcStream extends EventTarget {
     const sdp = await response.text();
     this.#candidates.remote = [...sdp.matchAll(/^a=(candidate:.*?)\r?$/gm)].map((match) => match[1]);
     signal.throwIfAborted();
-    await pc.setRemoteDescription({ type: "answer", sdp });
+    await pc.setRemoteDescription({ type: "answer", sdp: inStereo(sdp) });
     await this.#untilOpen(channel, signal);
   }
 
@@ -398,4 +413,13 @@ export class RtcStream extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/**
+ * Asks for the least delay; without, Chromium holds media back for longer than the network needs.
+ * @param {RTCRtpReceiver} receiver
+ */
+function hurry(receiver) {
+  if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+  else if ("playoutDelayHint" in receiver) /** @type {any} */ (receiver).playoutDelayHint = 0;
 }

@@ -1,8 +1,10 @@
-/** The two pictures: how they are laid out, mirrored, filled and played. */
+/** The pictures, or what stands for them: how they are laid out, mirrored, filled and played. */
 
 import { Overlay } from "./overlay.js";
+import { Waveform } from "./waveform.js";
 
 /** @typedef {"beside" | "unified"} View */
+/** @typedef {"both" | "camera" | "result" | "sound" | "data"} Media what there is to be seen */
 
 export class Stage {
   /** @type {Overlay | null} */
@@ -10,8 +12,15 @@ export class Stage {
   #root;
   #preview;
   #output;
+  #sound;
   #tapToPlay;
   #placeholder;
+  #progress;
+  #shows;
+  #frame;
+  #waveform;
+  /** @type {Media} */
+  #media = "both";
 
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -19,8 +28,15 @@ export class Stage {
     this.#root = root;
     this.#preview = /** @type {HTMLVideoElement} */ (find("#preview"));
     this.#output = /** @type {HTMLVideoElement} */ (find("#output"));
+    this.#frame = /** @type {HTMLElement} */ (this.#output.parentElement);
+    this.#sound = /** @type {HTMLAudioElement} */ (find("#sound"));
+    this.#waveform = new Waveform(find("#waveform"));
+    /** What plays: one element for picture and sound, because that keeps them together. */
+    this.player = /** @type {HTMLMediaElement} */ (this.#output);
     this.#tapToPlay = /** @type {HTMLButtonElement} */ (find("#tap-to-play"));
     this.#placeholder = /** @type {HTMLElement} */ (find("#placeholder"));
+    this.#progress = /** @type {HTMLElement} */ (find("#progress"));
+    this.#shows = /** @type {HTMLElement} */ (find("#shows"));
     this.#tapToPlay.addEventListener("click", () => this.play());
     for (const video of [this.#preview, this.#output]) {
       const show = () => this.#fill(video);
@@ -29,16 +45,23 @@ export class Stage {
   }
 
   /**
-   * Makes room for what the stream has: a picture in, a picture out, or both.
+   * Makes room for what the stream has: a picture in, a picture out, both, or neither.
    * @param {import("./contract.js").Description} description
+   * @param {HTMLElement} results are shown here where there is nothing else to be seen
    * @returns {Overlay} for the picture that results belong to
    */
-  arrange({ inputs, outputs }) {
+  arrange({ inputs, outputs }, results) {
     const camera = inputs.includes("video");
     const result = outputs.includes("video");
-    this.#root.dataset.media = camera && result ? "both" : camera ? "camera" : "result";
+    const sound = inputs.includes("audio") || outputs.includes("audio");
+    const media = camera && result ? "both" : camera ? "camera" : result ? "result" : sound ? "sound" : "data";
+    this.#root.dataset.media = this.#media = media;
+    if (media === "data") this.#frame.append(results);
+    if (media === "camera") this.#preview.after(this.#tapToPlay, this.#progress);
+    if (media === "sound" && !outputs.includes("audio")) this.#shows.textContent = "Microphone";
+    if (!result && outputs.includes("audio")) this.player = this.#sound;
     this.#output.muted = !outputs.includes("audio");
-    this.view = camera && result && matchMedia("(min-width: 60rem)").matches ? "beside" : "unified";
+    this.view = media === "both" && matchMedia("(min-width: 60rem)").matches ? "beside" : "unified";
     const video = result ? this.#output : this.#preview;
     const canvas = document.createElement("canvas");
     canvas.ariaHidden = "true";
@@ -73,9 +96,23 @@ export class Stage {
 
   /** @param {MediaStream | null} media */
   set result(/** @type {MediaStream | null} */ media) {
-    this.#output.srcObject = media;
+    if (this.player.srcObject !== media) this.player.srcObject = media;
     this.#tapToPlay.hidden = true;
-    if (!media) this.#overlay?.clear();
+    if (media) return;
+    this.#overlay?.clear();
+    this.#waveform.clear();
+    this.#frame.classList.remove("heard");
+  }
+
+  /**
+   * Draws a sound, where there is no picture.
+   * @param {MediaStreamTrack | null} track
+   * @param {"microphone" | "result"} whose
+   */
+  draw(track, whose) {
+    if (!track || this.#media !== "sound") return;
+    this.#waveform.show(track, whose === "microphone" && this.player === this.#sound ? "--track" : "--accent");
+    this.#frame.classList.add("heard");
   }
 
   /** What is said where the result will appear. @param {string} text */
@@ -85,7 +122,7 @@ export class Stage {
 
   async play() {
     try {
-      await this.#output.play();
+      await this.player.play();
       this.#tapToPlay.hidden = true;
     } catch (error) {
       // AbortError: the stream was taken away before its first frame.
@@ -94,12 +131,16 @@ export class Stage {
     }
   }
 
+  /** iPhones let only a video fill the screen. */
+  get canFillScreen() {
+    return "requestFullscreen" in this.#frame || (this.#media !== "sound" && this.#media !== "data");
+  }
+
   async toggleFullScreen() {
     if (document.fullscreenElement) return document.exitFullscreen();
-    const video = this.#root.dataset.media === "camera" ? this.#preview : this.#output;
+    const video = this.#media === "camera" ? this.#preview : this.#output;
     const screen = /** @type {HTMLElement} */ (video.parentElement);
     if (screen.requestFullscreen) return screen.requestFullscreen();
-    // iPhones let only the video itself fill the screen.
     return /** @type {any} */ (video).webkitEnterFullscreen();
   }
 

@@ -89,7 +89,7 @@ function numeric({ type, minimum, maximum, step }) {
 }
 
 /** Tells the style sheet how far along the slider is. @param {HTMLInputElement} input */
-function fill(input) {
+export function fill(input) {
   const share = (input.valueAsNumber - Number(input.min)) / (Number(input.max) - Number(input.min) || 1);
   input.style.setProperty("--share", String(share));
 }

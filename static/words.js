@@ -1,36 +1,48 @@
 /** What went wrong, in words, and what to do about it. */
 
+import { CaptureError } from "./capture.js";
 import { StreamError } from "./errors.js";
 
 /** @typedef {{ title: string, text: string, details?: [string, string][] }} Words */
 
-/** By the name of the `DOMException` that `getUserMedia` rejects with. @type {Record<string, Words>} */
-const CAMERA = {
-  NotAllowedError: {
-    title: "The camera was refused",
-    text: "Allow the camera for this page (the icon in the address bar, or the system's privacy settings), then press "
-      + "Start again.",
-  },
-  NotFoundError: {
-    title: "No camera found",
+/** By the `name` of a `CaptureError`. @type {Record<string, (device: string) => Words>} */
+const DEVICE = {
+  NotAllowedError: (device) => ({
+    title: `The ${device} was refused`,
+    text: `Allow the ${device} for this page (the icon in the address bar, or the system's privacy settings), then `
+      + "press Start again.",
+  }),
+  NotFoundError: (device) => ({
+    title: `No ${device} found`,
     text: "Plug one in or switch it on, then press Start again.",
-  },
-  NotReadableError: {
-    title: "The camera is in use",
+  }),
+  NotReadableError: (device) => ({
+    title: `The ${device} is in use`,
     text: "Another program or tab holds it, or it does not respond. Close that one, then press Start again.",
-  },
-  OverconstrainedError: {
-    title: "That camera is no longer there",
+  }),
+  OverconstrainedError: (device) => ({
+    title: `That ${device} is no longer there`,
     text: "Choose another one from the list.",
-  },
-  InsecurePageError: {
-    title: "This page may not use the camera",
-    text: "Browsers give the camera only to pages on HTTPS or localhost. Open this page through https://, or start the "
-      + "server with --https; on the server's own machine, http://localhost works too.",
-  },
+  }),
+  InsecurePageError: (device) => ({
+    title: `This page may not use the ${device}`,
+    text: `Browsers give the ${device} only to pages on HTTPS or localhost. Open this page through https://, or start `
+      + "the server with --https; on the server's own machine, http://localhost works too.",
+  }),
 };
-CAMERA.PermissionDeniedError = CAMERA.SecurityError = CAMERA.NotAllowedError;
-CAMERA.AbortError = CAMERA.NotReadableError;
+DEVICE.PermissionDeniedError = DEVICE.SecurityError = DEVICE.NotAllowedError;
+DEVICE.AbortError = DEVICE.NotReadableError;
+
+const NOUN = { video: "camera", audio: "microphone" };
+
+/** What people call them. @param {import("./capture.js").Kind[]} kinds */
+export const nameOf = (kinds) => kinds.map((kind) => NOUN[kind]).join(" or ");
+
+/** @param {import("./capture.js").Kind} kind */
+export const explainLoss = (kind) => ({
+  title: `The ${nameOf([kind])} has gone`,
+  text: "It was unplugged or taken away. Choose another one from the list, or plug it in and press Stop, then Start.",
+});
 
 /** @type {Partial<Record<import("./errors.js").StreamErrorCode, (error: StreamError) => Words>>} */
 const STREAM = {
@@ -83,7 +95,7 @@ function list(candidates) {
  */
 export function explain(error) {
   const known = error instanceof StreamError ? STREAM[error.code]?.(error)
-    : error instanceof DOMException ? CAMERA[error.name] : undefined;
+    : error instanceof CaptureError ? DEVICE[error.name]?.(nameOf(error.kinds)) : undefined;
   return known ?? { title: "Something broke", text: String(error) };
 }
 
