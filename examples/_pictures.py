@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from . import custom_page, mounted, privacy, webcam_filter
+from . import custom_page, mounted, privacy, talking_mirror, webcam_filter
+from ._drawings import drawings
 from .motion import Motion
 
 HERE = Path(__file__).parent / "pictures"
@@ -56,6 +57,8 @@ def pictures() -> dict[str, Any]:
         "privacy": privacy.privacy(image.copy()),
         "custom_page": custom_page.tint(image.copy(), "ocean"),
         "mounted": halves,
+        "talking_mirror": talking_mirror.look(image.copy(), 0.6),
+        **drawings(image),
     }
 
 

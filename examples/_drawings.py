@@ -1,0 +1,81 @@
+"""Drawings for the gallery, of what cannot be photographed: sound, numbers, words."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+WIDTH, HEIGHT = 640, 360
+GROUND, INK, SOFT = (66, 52, 44), (215, 200, 120), (150, 125, 95)
+WARM = (90, 160, 250)
+
+
+def blank() -> Any:
+    """An empty picture: a dusk without hills."""
+    shade = np.linspace(1.25, 0.75, HEIGHT)[:, None, None]
+    return np.clip(shade * np.array(GROUND) * np.ones((HEIGHT, WIDTH, 1)), 0, 255).astype(np.uint8)
+
+
+def wave(image: Any, heights: Any, colour: Any = INK, middle: int = HEIGHT // 2) -> Any:
+    """A curve of heights, -1..1, across the picture."""
+    across = np.arange(WIDTH)
+    heights = np.interp(across, np.linspace(0, WIDTH - 1, len(heights)), heights)
+    points = np.stack([across, middle - 110 * heights], axis=1).astype(np.int32)
+    return cv2.polylines(image, [points], False, colour, 3, cv2.LINE_AA)
+
+
+def bars(image: Any, heights: Any, colour: Any = INK) -> Any:
+    """A voice as the bars of its loudness, 0..1."""
+    step = (WIDTH - 80) / len(heights)
+    for number, height in enumerate(heights):
+        left = round(40 + number * step)
+        half = max(int(120 * height), 3)
+        low, high = (left, HEIGHT // 2 + half), (left + max(round(step) - 6, 3), HEIGHT // 2 - half)
+        cv2.rectangle(image, low, high, colour, -1)
+    return image
+
+
+def words(image: Any, lines: list[str], colour: Any = INK) -> Any:
+    """Lines of text, the last one as bright as the others."""
+    for number, line in enumerate(lines):
+        place = (60, 130 + 60 * number)
+        cv2.putText(image, line, place, cv2.FONT_HERSHEY_SIMPLEX, 1.1, colour, 2, cv2.LINE_AA)
+    return image
+
+
+def voice(seed: int, count: int = 40) -> Any:
+    """How loud somebody is, word after word."""
+    rng = np.random.default_rng(seed)
+    words = np.abs(np.sin(np.linspace(0, 9, count) + seed))
+    return words * rng.uniform(0.35, 1.0, count)
+
+
+def drawings(scene: Any) -> dict[str, Any]:
+    """A picture for each example that has no camera, by name."""
+    time = np.linspace(0, 1, 2000)
+    number = cv2.putText(
+        blank(), "42", (210, 240), cv2.FONT_HERSHEY_SIMPLEX, 5, INK, 12, cv2.LINE_AA
+    )
+    noise = np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    noise[:, WIDTH // 2 :] = (0, 124, 255)
+    film = scene.copy()
+    cv2.fillPoly(film, [np.array([[285, 130], [285, 230], [370, 180]])], (255, 255, 255))
+    strip = np.hstack([cv2.resize(scene, (WIDTH // 3, HEIGHT // 3))] * 3)
+    strip = cv2.resize(strip, (WIDTH, HEIGHT // 3))
+    repeated = blank()
+    repeated[HEIGHT // 3 : 2 * HEIGHT // 3] = strip
+    answer = bars(blank(), np.concatenate([voice(2, 18), np.zeros(4), np.zeros(18)]))
+    answer = bars(answer, np.concatenate([np.zeros(22), voice(2, 18) * 0.8]), WARM)
+    slow, fast = np.sin(2 * np.pi * 5 * time), np.sin(2 * np.pi * 8 * time)
+    return {
+        "my_generator": number,
+        "fake_diffusion": noise,
+        "tone": wave(blank(), np.sin(2 * np.pi * (3 * time + 5 * time**2))),
+        "voice_changer": wave(wave(blank(), 0.7 * slow, SOFT), 0.7 * fast, WARM),
+        "audio_meter": bars(blank(), voice(5)),
+        "play_file": film,
+        "keep_repeating_audio": bars(blank(), np.tile(voice(3, 12), 3)),
+        "keep_repeating_video": repeated,
+        "echo_bot": answer,
+        "transcribe": words(blank(), ["what you say,", "as text,", "while you say it"]),
+    }
