@@ -18,21 +18,48 @@ from .errors import (
 )
 from .server import serve
 from .stream import Stream
-from .types import Box, Image, Label, Peer, Range, RGBImage, Samples, Session
+from .takes import Recording, Utterance, VideoRecording
+from .types import (
+    AudioChunk,
+    Block,
+    Box,
+    Channels,
+    Image,
+    Label,
+    Limit,
+    Live,
+    Peer,
+    Progress,
+    Range,
+    Rate,
+    RGBImage,
+    Samples,
+    Session,
+    Turn,
+    VideoChunk,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AudioChunk",
+    "Block",
     "Box",
+    "Channels",
     "CommandError",
     "ControlError",
     "Image",
     "Label",
+    "Limit",
+    "Live",
     "MessageError",
     "NegotiationError",
     "Peer",
+    "Progress",
     "RGBImage",
     "Range",
+    "Rate",
+    "Recording",
     "ResultError",
     "RtcStreamError",
     "Samples",
@@ -40,5 +67,9 @@ __all__ = [
     "SessionClosed",
     "SignatureError",
     "Stream",
+    "Turn",
+    "Utterance",
+    "VideoChunk",
+    "VideoRecording",
     "serve",
 ]

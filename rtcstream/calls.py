@@ -3,20 +3,24 @@
 import asyncio
 import contextlib
 import inspect
+import operator
 import os
 import sysconfig
 import threading
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Generator, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import av
 
 from . import media
+from .annotations import SAMPLE_RATE, ResultSlot
 from .errors import ResultError, SessionClosed
 from .results import to_json
-from .signature import ResultSlot, Signature
+from .samples import Mixer, Stereo
+from .signature import Signature
+from .types import Item
 
 # Files of this package itself (its examples lie below, and are like a user's) and of Python's.
 _HERE = os.path.dirname(__file__)
@@ -30,14 +34,16 @@ _NOT_THE_USERS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call gave: a picture to send (None: the last one stays), and named results."""
+    """What one call, or one yield, gave: media to send (None: nothing new), and named results."""
 
-    picture: av.VideoFrame | None
-    results: tuple[tuple[str | None, Any], ...]
+    picture: av.VideoFrame | None = None
+    sound: Stereo | None = None
+    chunk: Any = None
+    results: tuple[tuple[str | None, Any], ...] = ()
 
 
 class Call:
-    """The function of one session, ready to be called with av frames.
+    """The function of one session, ready to be called.
 
     ``lock`` is held during a call of an instance, which all sessions share. Coroutines run on
     ``loop`` while the worker thread waits for them: so both kinds of function are one path.
@@ -54,33 +60,69 @@ class Call:
         self._session = session
         self._loop = loop
         self._lock = lock
+        self._mixer = Mixer()
         self._target: Any = None
         self._closed = False
         self._task: asyncio.Task[Any] | None = None
+
+    @property
+    def clipped(self) -> int:
+        """Samples so far that were louder than full scale."""
+        return self._mixer.clipped
 
     def open(self) -> None:
         """Build the class, if it is one. Raises whatever its constructor does."""
         signature = self.signature
         self._target = signature.target() if signature.kind == "class" else signature.target
 
-    def __call__(self, frame: av.VideoFrame, values: dict[str, Any]) -> Outcome:
-        """Call the function with ``values``, which become its own.
-
-        Raises what it raises, ResultError, or SessionClosed.
-        """
-        signature = self.signature
-        image: Any = frame
-        if signature.image_in != "frame":
-            image = media.to_array(frame, signature.image_in)
+    def of_picture(self, frame: av.VideoFrame, values: dict[str, Any]) -> Outcome:
+        """Call the function with a picture; raises what it does, ResultError, or SessionClosed."""
+        form = self.signature.picture_in
         size = (frame.width, frame.height)
-        if signature.session_parameter is not None:
-            values[signature.session_parameter] = self._session
-        positional: tuple[Any, ...] = ()
-        if signature.image_positional:
-            positional = (image,)
-        else:
-            values[signature.image_parameter] = image
-        return self._outcome(self._run(positional, values), size)
+        image = frame if form is None or form == "frame" else media.to_array(frame, form)
+        return self._outcome(self._call(image, values), size)
+
+    def of_sound(self, block: Any, values: dict[str, Any]) -> Outcome:
+        """Call the function with a block of sound; raises the same."""
+        return self._outcome(self._call(block, values), None)
+
+    def generate(
+        self, given: Any, values: dict[str, Any]
+    ) -> Generator[Outcome | ResultError, None, None]:
+        """Run the generator, or call the function once. Closing this closes the generator; raises
+        what it raises.
+
+        A thing that it yields and must not comes as the error, so that it may go on.
+        """
+        generator = self._call(given, values)
+        if not self.signature.out.generator:
+            yield self._outcome(generator, None)
+            return
+        if not hasattr(generator, "__next__") and not hasattr(generator, "__anext__"):
+            generator = aiter(generator) if hasattr(generator, "__aiter__") else iter(generator)
+        asynchronous = hasattr(generator, "__anext__")
+        try:
+            while True:
+                try:
+                    item = self._next(generator) if asynchronous else next(generator)
+                except (StopIteration, StopAsyncIteration):
+                    return
+                try:
+                    outcome: Outcome | ResultError = self._outcome(item, None)
+                except ResultError as error:
+                    outcome = error
+                yield outcome
+        finally:
+            if hasattr(generator, "aclose"):
+                self._finish(generator.aclose(), closing=True)
+            elif hasattr(generator, "close"):
+                generator.close()
+
+    def _next(self, generator: Any) -> Any:
+        async def following() -> Any:  # run_coroutine_threadsafe wants a real coroutine
+            return await anext(generator)
+
+        return self._finish(following())
 
     def cancel(self) -> None:
         """The session has ended: a coroutine that runs is cancelled; from any thread."""
@@ -96,84 +138,157 @@ class Call:
         """Call the class's ``close()``, if it has one. Raises whatever that does."""
         close = getattr(self._target, "close", None)
         if self.signature.kind == "class" and callable(close):
-            closing = close()
-            if inspect.iscoroutine(closing):
-                asyncio.run_coroutine_threadsafe(closing, self._loop).result()
+            self._finish(close(), closing=True)
 
-    def _run(self, positional: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
-        if self.signature.kind != "instance":
+    def _call(self, given: Any, values: dict[str, Any]) -> Any:
+        """Call the function with what it takes, and with what is injected."""
+        signature, arguments = self.signature, values
+        if signature.session_parameter is not None:
+            arguments[signature.session_parameter] = self._session
+        if signature.progress_parameter is not None:
+            arguments[signature.progress_parameter] = Reporter(self._session)
+        positional: tuple[Any, ...] = ()
+        if signature.media_positional:
+            positional = (given,)
+        elif signature.media_parameter is not None:
+            arguments[signature.media_parameter] = given
+        if signature.kind != "instance":
             return self._finish(self._target(*positional, **arguments))
         with self._lock:
             if self._closed:
                 raise SessionClosed("the session ended while it waited for the shared instance")
             return self._finish(self._target(*positional, **arguments))
 
-    def _finish(self, returned: Any) -> Any:
-        if not self.signature.is_async and not inspect.iscoroutine(returned):
+    def _finish(self, returned: Any, closing: bool = False) -> Any:
+        if not inspect.isawaitable(returned):
             return returned
-        coroutine: Coroutine[Any, Any, Any] = returned
+
         # The task is cancelled rather than this future, which would return at once: until the
         # coroutine has really ended, neither close() nor another session's call may begin.
-        return asyncio.run_coroutine_threadsafe(self._tracked(coroutine), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(
+            self._tracked(returned, closing), self._loop
+        ).result()
 
-    async def _tracked(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        if self._closed:
-            coroutine.close()
+    async def _tracked(self, awaitable: Awaitable[Any], closing: bool) -> Any:
+        if self._closed and not closing:
+            if inspect.iscoroutine(awaitable):
+                awaitable.close()
             raise asyncio.CancelledError
-        self._task = asyncio.current_task()
+        self._task = None if closing else asyncio.current_task()
         try:
-            return await coroutine
+            return await awaitable
         finally:
             self._task = None
 
     # What came back
 
-    def _outcome(self, returned: Any, size: tuple[int, int]) -> Outcome:
-        signature = self.signature
-        slots = signature.results
-        if signature.image_out is None:
-            if not slots:
-                if returned is not None:
-                    raise ResultError(
-                        f"it returned {_kind(returned)}, but its signature says -> None"
-                    )
-                return Outcome(None, ())
-            return Outcome(None, _results(slots, (returned,), size))
-        if not slots:
-            if isinstance(returned, tuple):
+    def _outcome(self, returned: Any, size: tuple[int, int] | None) -> Outcome:
+        out = self.signature.out
+        promised = [
+            *(["an image"] if out.picture else []),
+            *(["samples"] if out.sound else []),
+            *(["a chunk"] if out.chunk else []),
+        ]
+        slots = out.results
+        if not promised and not slots:
+            if returned is not None:
+                raise ResultError(f"it returned {_kind(returned)}, but its signature says -> None")
+            return Outcome()
+        may_be_none = out.optional if promised else all(slot.optional for slot in slots)
+        if returned is None and may_be_none:
+            return Outcome()
+        count = len(promised) + len(slots)
+        values: tuple[Any, ...] = (returned,)
+        if count > 1:
+            if not isinstance(returned, tuple) or len(returned) != count:
+                what = " and ".join([*promised, f"{len(slots)} more"] if slots else promised)
                 raise ResultError(
-                    f"it returned {_kind(returned)}, but its signature promises an image alone; "
-                    "write `-> tuple[Image, T]` for results beside it"
+                    f"it returned {_kind(returned)}, but its signature promises a tuple of {what}"
                 )
-            return Outcome(self._picture(returned), ())
-        if returned is None and signature.image_optional:
-            return Outcome(None, ())
-        if not isinstance(returned, tuple) or len(returned) != 1 + len(slots):
+            values = returned
+        elif promised and isinstance(returned, tuple) and not (out.sound and out.sound.rated):
             raise ResultError(
-                f"it returned {_kind(returned)}, but its signature promises a tuple of an image "
-                f"and {len(slots)} more"
+                f"it returned {_kind(returned)}, but its signature promises {promised[0]} alone; "
+                "write `-> tuple[Image, T]` for results beside it"
             )
-        results = _results(slots, returned[1:], size)
-        return Outcome(self._picture(returned[0]), results)
+        given = dict(zip(promised, values, strict=False))
+        results = _results(slots, values[len(promised) :], size)
+        return Outcome(
+            picture=self._picture(given["an image"]) if out.picture else None,
+            sound=self._sound(given["samples"]) if out.sound else None,
+            chunk=self._chunk(given["a chunk"]) if out.chunk else None,
+            results=results,
+        )
 
     def _picture(self, image: Any) -> av.VideoFrame | None:
-        form = self.signature.image_out
+        out = self.signature.out
         if image is None:
-            if self.signature.image_optional:
-                return None
-            raise ResultError(
-                "it returned None, but its signature promises an image; "
-                "write `-> Image | None` if there may be nothing new"
-            )
-        if form == "frame":
+            self._nothing("an image", "Image")
+            return None
+        if out.picture == "frame":
             if isinstance(image, av.VideoFrame):
                 return image
             raise ResultError(f"it returned {_kind(image)}, but promises an av.VideoFrame")
-        return media.to_frame(image, form or "bgr24")
+        return media.to_frame(image, out.picture or "bgr24")
+
+    def _sound(self, sound: Any) -> Stereo | None:
+        form = self.signature.out.sound
+        assert form is not None
+        if sound is None:
+            self._nothing("samples", "Samples")
+            return None
+        if form.raw:
+            if isinstance(sound, av.AudioFrame):
+                return self._mixer.frame(sound)
+            raise ResultError(f"it returned {_kind(sound)}, but promises an av.AudioFrame")
+        taken = self.signature.sound_in
+        rate = form.rate or (taken.rate if taken else None) or SAMPLE_RATE
+        if form.rated:
+            if not (isinstance(sound, tuple) and len(sound) == 2):
+                raise ResultError(f"it returned {_kind(sound)}, but promises (rate, samples)")
+            rate, sound = sound
+            try:
+                rate = operator.index(rate)
+            except TypeError:
+                raise ResultError(
+                    f"the rate of samples must be a whole number, not {rate!r}"
+                ) from None
+        return self._mixer.mix(sound, rate)
+
+    def _chunk(self, chunk: Any) -> Any:
+        if isinstance(chunk, bytes | bytearray | memoryview | str | os.PathLike):
+            return chunk
+        raise ResultError(f"a chunk must be bytes or a path, not {type(chunk).__name__}")
+
+    def _nothing(self, what: str, name: str) -> None:
+        """Raises ResultError unless the signature allows for None."""
+        if not self.signature.out.optional:
+            raise ResultError(
+                f"it returned None, but its signature promises {what}; "
+                f"write `{name} | None` if there may be nothing new"
+            )
+
+
+class Reporter:
+    """The ``Progress`` that functions get."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __call__(self, value: float, text: str = "") -> None:
+        self._session.progress(value, text)
+
+    def each(self, items: Iterable[Item], text: str = "") -> Iterator[Item]:
+        whole = list(items) if not isinstance(items, Sized) else items
+        count = len(whole)
+        for number, item in enumerate(whole):
+            self(number / count, text or f"{number} of {count}")
+            yield item
+        self(1.0, text or f"{count} of {count}")
 
 
 def _results(
-    slots: tuple[ResultSlot, ...], values: tuple[Any, ...], size: tuple[int, int]
+    slots: tuple[ResultSlot, ...], values: tuple[Any, ...], size: tuple[int, int] | None
 ) -> tuple[tuple[str | None, Any], ...]:
     named = []
     for number, (slot, value) in enumerate(zip(slots, values, strict=True), 1):
@@ -209,6 +324,10 @@ def describe_error(error: BaseException, signature: Signature) -> str:
         text += f": {said[:500]}"
     # The deepest line that is neither ours nor a library's: where its author should look.
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith(_NOT_THE_USERS) and "site-packages" not in frame.filename:
+        if (
+            not frame.filename.startswith(_NOT_THE_USERS)
+            and "site-packages" not in frame.filename
+            and os.path.exists(frame.filename)  # compiled libraries name files that are not there
+        ):
             return f"{text} ({os.path.basename(frame.filename)}, line {frame.lineno})"
     return text

@@ -7,12 +7,12 @@ import enum
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from .errors import ControlError
-from .types import Label, Range
+from .types import Label, Live, Range
 
 MAX_TEXT = 10_000
 """The longest text that a control takes, in characters."""
@@ -46,6 +46,7 @@ class Control:
     step: float | None = None
     choices: tuple[str | int | float, ...] | None = None
     members: EnumType | None = None
+    live: bool = False
 
     def parse(self, value: Any) -> Any:
         return _PARSERS[self.type](self, value)
@@ -157,9 +158,16 @@ ACCEPTED = (
 
 def describe(name: str, annotation: Any, default: Any) -> Control:
     """The control for a parameter. Raises ValueError with what to write instead."""
-    options: list[Any] = []
-    if get_origin(annotation) is Annotated:
-        annotation, *options = get_args(annotation)
+    options: tuple[Any, ...] = ()
+    live = False
+    while get_origin(annotation) in (Annotated, Live):
+        live = live or get_origin(annotation) is Live
+        annotation, *rest = get_args(annotation)
+        options += tuple(rest)
+    if live != isinstance(default, Live):
+        raise ValueError("a Live control has a Live default: `hz: Live[float] = Live(440.0)`")
+    if live:
+        default = default.value
     span = _only(options, Range)
     label = _only(options, Label)
     unknown = [o for o in options if not isinstance(o, Range | Label)]
@@ -167,6 +175,7 @@ def describe(name: str, annotation: Any, default: Any) -> Control:
         raise ValueError(f"{unknown[0]!r} is not an option of a control; there are Range and Label")
 
     control = _from_type(name, label.text if label else in_words(name), annotation, span)
+    control = replace(control, live=live)
     if control.members is not None and isinstance(default, control.members):
         return replace(control, default=default)
     try:
@@ -245,26 +254,37 @@ class Values:
     def __init__(self, controls: Sequence[Control]) -> None:
         self._controls = {control.name: control for control in controls}
         self._values = {control.name: control.default for control in controls}
+        self._live = {name: Live(c.default) for name, c in self._controls.items() if c.live}
         self._seqs: dict[str, int] = {}
 
     def first(self, query: Mapping[str, str]) -> None:
         """Take the first values from a query string. Raises ControlError, changing nothing."""
         parsed = {name: self._control(name).parse_query(text) for name, text in query.items()}
-        self._values = self._fitting(parsed)
+        self._replace(self._fitting(parsed))
 
-    def change(self, values: Mapping[str, Any], seq: int) -> None:
-        """Apply a ``set`` message. Raises ControlError, changing nothing."""
+    def change(self, values: Mapping[str, Any], seq: int) -> bool:
+        """Apply a ``set`` message; returns whether a control that is not ``Live`` has another
+        value now. Raises ControlError, changing nothing."""
         parsed = {name: self._control(name).parse(value) for name, value in values.items()}
         newer = {name: v for name, v in parsed.items() if seq > self._seqs.get(name, -1)}
-        self._values = self._fitting(newer)  # replaced, never changed: readers need no lock
+        before = self._values
+        self._replace(self._fitting(newer))
         self._seqs.update(dict.fromkeys(newer, seq))
+        return any(newer[name] != before[name] for name in newer if name not in self._live)
 
-    def snapshot(self) -> dict[str, Any]:
-        """All values as the function takes them, consistent with each other; yours to change."""
-        return dict(self._values)
+    def snapshot(self, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """All values, or those named, as a function takes them: consistent with each other, and
+        yours to change."""
+        values = {**self._values, **self._live}
+        return values if names is None else {name: values[name] for name in names}
 
     def to_json(self) -> dict[str, Any]:
         return self._to_json(self._values)
+
+    def _replace(self, values: dict[str, Any]) -> None:
+        self._values = values  # replaced, never changed: readers need no lock
+        for name, live in self._live.items():
+            live.value = values[name]
 
     def _to_json(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: control.to_json(values[name]) for name, control in self._controls.items()}

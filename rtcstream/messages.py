@@ -30,7 +30,19 @@ class ClientData:
     data: Any
 
 
-ClientMessage: TypeAlias = Set | ClientData
+@dataclass(frozen=True)
+class Run:
+    """Run the generator again, from its start."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Begin a recording, or end it and let the function have it."""
+
+    on: bool
+
+
+ClientMessage: TypeAlias = Set | ClientData | Run | Record
 
 
 def parse(text: str | bytes) -> ClientMessage:
@@ -55,8 +67,16 @@ def parse(text: str | bytes) -> ClientMessage:
         if "data" not in message:
             raise MessageError('a "data" message must carry "data"')
         return ClientData(message["data"])
+    if kind == "run":
+        return Run()
+    if kind == "record":
+        if not isinstance(message.get("on"), bool):
+            raise MessageError('a "record" message must carry "on": true or false')
+        return Record(message["on"])
     shown = repr(kind)[:60]
-    raise MessageError(f'there is no message type {shown} here; there are "set" and "data"')
+    raise MessageError(
+        f'there is no message type {shown} here; there are "set", "data", "run" and "record"'
+    )
 
 
 def _parse_set(message: dict[str, Any]) -> Set:
@@ -122,12 +142,24 @@ class Log:
     count: int = 1
 
 
+StateValue: TypeAlias = Literal[
+    "waiting",
+    "loading",
+    "running",
+    "recording",
+    "listening",
+    "speaking",
+    "thinking",
+    "finished",
+]
+
+
 @dataclass(frozen=True)
 class State:
-    """What the session is doing."""
+    """What the session is doing; ``speaking`` is the visitor's, ``thinking`` the function's."""
 
     type: ClassVar[str] = "state"
-    value: Literal["waiting", "loading", "running", "finished"]
+    value: StateValue
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from aiortc import RTCIceCandidate
 
-from .controls import Values
+from .controls import Control, Values
 from .errors import ControlError, NegotiationError
 from .session import MediaSession, NothingToView
 from .signaling import Answer, Candidate, Fragment, Problem
@@ -30,15 +30,30 @@ class Sessions:
     """Opens, finds and ends the sessions of one function; a ``signaling.Negotiator``."""
 
     def __init__(
-        self, signature: Signature, description: Mapping[str, Any], max_fps: float | None
+        self,
+        signatures: Sequence[Signature],
+        controls: Sequence[Control],
+        description: Mapping[str, Any],
+        max_fps: float | None,
     ) -> None:
-        self._signature = signature
+        self._signatures = signatures
+        self._controls = controls
         self._description = description
         self._max_fps = max_fps
         self._sessions: dict[str, MediaSession] = {}
         self._candidates: dict[str, int] = {}
         self._shared_lock = threading.Lock()
         self._closing = False
+
+    @property
+    def inputs(self) -> list[str]:
+        """The kinds of media that the stream takes."""
+        return list(self._description["inputs"])
+
+    @property
+    def outputs(self) -> list[str]:
+        """What it gives back: kinds of media, and "data" for results."""
+        return list(self._description["outputs"])
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -60,13 +75,13 @@ class Sessions:
         """A new session and the answer to its offer. Raises Problem."""
         if self._closing:
             raise Problem(503, "Stopping", "The server is stopping.", {"Retry-After": "5"})
-        values = Values(self._signature.controls)
+        values = Values(self._controls)
         try:
             values.first(parameters)
         except ControlError as error:
             raise Problem(400, "Control not accepted", f"{error}.") from None
         session = MediaSession(
-            self._signature,
+            self._signatures,
             values,
             peer,
             ice=ice,

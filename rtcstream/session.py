@@ -3,31 +3,40 @@
 import asyncio
 import contextlib
 import logging
+import random
 import secrets
 import statistics
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
-import av
 from aiortc import RTCDataChannel, RTCIceCandidate
 from pyee.asyncio import AsyncIOEventEmitter
 
 from . import messages
+from .annotations import Take
 from .calls import Call, describe_error
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError, ResultError
-from .messages import ServerMessage
+from .generators import GeneratorRuns
+from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices, Outbox
+from .playout import Playout
+from .recording import AnyRecorder, Recorder, TurnDetector
 from .results import to_json
 from .signature import Signature
-from .tracks import Transform
+from .tracks import AudioFilter, VideoFilter
+from .transport.clock import VIDEO_RATE, SourceClock
 from .transport.ice import IceOptions
 from .transport.peer import PeerConnection
-from .transport.receiver import VideoReceiver
-from .transport.sender import VideoSender
+from .transport.receiver import AudioReceiver, VideoReceiver
+from .transport.sender import AudioSender, VideoSender
+from .transport.sound import PacedQueue
 from .types import Peer
+from .video_recording import VideoRecorder
+from .worker import Worker
 
 logger = logging.getLogger("rtcstream.session")
 
@@ -38,6 +47,8 @@ HANG_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 1.0
 RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
 """What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
+GENERATOR_FPS = 30.0
+"""How often a generator may show a picture, unless the stream says."""
 CHANNELS = ("rtcstream", "rtcstream-set")
 
 
@@ -54,7 +65,7 @@ class MediaSession(AsyncIOEventEmitter):
 
     def __init__(
         self,
-        signature: Signature,
+        signatures: Sequence[Signature],
         values: Values,
         peer: Peer,
         *,
@@ -69,7 +80,7 @@ class MediaSession(AsyncIOEventEmitter):
         self.values = values
         self.closed = asyncio.Event()
         self._event_loop = asyncio.get_running_loop()
-        self._signature = signature
+        self._signatures = signatures
         self._outbox = Outbox(self._event_loop)
         self._notices = Notices()
         self._received: deque[tuple[int, Any]] = deque()
@@ -78,10 +89,11 @@ class MediaSession(AsyncIOEventEmitter):
         self._connection = PeerConnection(ice)
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("datachannel", self._on_channel)
-        self._receiver: VideoReceiver | None = None
-        self._sender: VideoSender | None = None
-        self._transform: Transform | None = None
-        self._call = Call(signature, self, self._event_loop, shared_lock)
+        self._receivers: list[VideoReceiver | AudioReceiver] = []
+        self._senders: list[VideoSender | AudioSender] = []
+        self._workers: list[Worker] = []
+        self._recorder: AnyRecorder | None = None
+        self._lock = shared_lock
         self._max_fps = max_fps
         self._frames_in = 0
         self._closing: asyncio.Task[None] | None = None
@@ -94,7 +106,10 @@ class MediaSession(AsyncIOEventEmitter):
         """The answer to an offer. Raises NegotiationError, after which the session is closed."""
         try:
             await self._connection.accept(offer)
-            self._choose_directions()
+            for transceiver in self._connection.getTransceivers():
+                transceiver.direction = "inactive"
+            for signature in self._signatures:
+                self._connect(signature)
             answer = await self._connection.answer()
             if self._closing is not None:
                 raise NegotiationError("the session was ended before it began")
@@ -106,28 +121,109 @@ class MediaSession(AsyncIOEventEmitter):
         )
         return answer
 
-    def _choose_directions(self) -> None:
-        connection, video = self._connection, self._connection.video
-        for transceiver in connection.getTransceivers():
-            transceiver.direction = "inactive"
-        if video is None:
-            raise NegotiationError("the offer has no video section, and the stream takes video")
-        if not isinstance(video.receiver, VideoReceiver):
-            raise NegotiationError("the video section cannot be received")
-        offered = video._offerDirection
-        if offered not in ("recvonly", "sendrecv"):
+    def _connect(self, signature: Signature) -> None:
+        """Put a function between the sections of the offer that it takes and gives."""
+        call = Call(signature, self, self._event_loop, self._lock)
+        if signature.picture_in is not None:
+            receiver = self._receive("video")
+            assert isinstance(receiver, VideoReceiver)
+            video = self._send("video", receiver) if signature.out.picture else None
+            outlet = video.slot if isinstance(video, VideoSender) else None
+            filtering = VideoFilter(call, self.values, outlet, self, self._max_fps)
+            receiver.sink = self._counted(filtering.inbox.put)
+            self._workers.append(filtering)
+        elif signature.sound_in is not None:
+            hearing = self._receive("audio")
+            assert isinstance(hearing, AudioReceiver)
+            audio = self._send("audio", hearing) if signature.out.sound else None
+            queue = audio.queue if isinstance(audio, AudioSender) else None
+            listening = AudioFilter(call, self.values, queue, self)
+            put = listening.inbox.put
+            pictures = any(each.picture_in for each in self._signatures)
+            hearing.sink = put if pictures else self._counted(put)
+            self._workers.append(listening)
+        else:
+            runs = self._generate(call)
+            self._workers.append(runs)
+            if signature.take_in is not None:
+                self._listen(signature.take_in, runs)
+
+    def _generate(self, call: Call) -> GeneratorRuns:
+        senders = {kind: self._send(kind, None) for kind in call.signature.out.kinds}
+        if senders and not any(senders.values()):
+            raise NegotiationError(
+                "the offer takes none of what the stream gives; offer to receive "
+                + " and ".join(senders)
+            )
+        video, audio = senders.get("video"), senders.get("audio")
+        queue = PacedQueue(origin=random.getrandbits(31))
+        slot, clock = None, SourceClock(VIDEO_RATE)
+        if isinstance(video, VideoSender):
+            slot, clock = video.slot, video.clock
+        if isinstance(audio, AudioSender):
+            audio.queue, queue.clock = queue, audio.clock
+        playout = Playout(slot, queue, clock, self._max_fps or GENERATOR_FPS)
+        if audio is None and "audio" in senders:
+            playout.play_to_nobody()
+        return GeneratorRuns(call, self.values, playout, self)
+
+    def _listen(self, take: Take, runs: GeneratorRuns) -> None:
+        """Let the microphone's recordings, or turns of speech, start the runs."""
+        receiver = self._receive("audio")
+        assert isinstance(receiver, AudioReceiver)
+        if take.video:
+            camera = self._receive("video")
+            assert isinstance(camera, VideoReceiver)
+            recorder = self._recorder = VideoRecorder(take, runs.give, self)
+            camera.sink = self._counted(recorder.put_picture)
+            receiver.sink = recorder.put_sound
+            return
+        if take.turn is None:
+            sound = self._recorder = Recorder(take, runs.give, self)
+            receiver.sink = self._counted(sound.put)
+            return
+
+        def interrupt() -> None:
+            if runs.playing:
+                runs.interrupt()
+
+        detector = TurnDetector(take.turn, runs.give, interrupt, self)
+        receiver.sink = self._counted(detector.put)
+
+    def _receive(self, kind: str) -> VideoReceiver | AudioReceiver:
+        section = self._connection.section(kind)
+        if section is None:
+            raise NegotiationError(f"the offer has no {kind} section, and the stream takes {kind}")
+        if section._offerDirection not in ("recvonly", "sendrecv"):
             raise NothingToView("there is nothing to view: the stream shows what it is sent")
-        self._receiver = video.receiver
-        video.direction = "recvonly"
-        if self._signature.image_out is not None and offered == "sendrecv":
-            assert isinstance(video.sender, VideoSender)
-            video.direction = "sendrecv"
-            self._sender = video.sender
-            self._sender.clock = self._receiver.clock  # one clock for what comes and goes
-            self._sender.on_error = self._on_encoder_error
-        outlet = None if self._sender is None else self._sender.slot
-        self._transform = Transform(self._call, self.values, outlet, self, self._max_fps)
-        self._receiver.sink = self._on_frame
+        section.direction = "sendrecv" if section.direction == "sendonly" else "recvonly"
+        receiver = section.receiver
+        assert isinstance(receiver, VideoReceiver | AudioReceiver)
+        self._receivers.append(receiver)
+        return receiver
+
+    def _send(
+        self, kind: str, source: VideoReceiver | AudioReceiver | None
+    ) -> VideoSender | AudioSender | None:
+        """The sender of a kind, if the peer offers to receive it; by the clock of its source."""
+        section = self._connection.section(kind)
+        if section is None or section._offerDirection not in ("sendonly", "sendrecv"):
+            return None
+        section.direction = "sendrecv" if section.direction == "recvonly" else "sendonly"
+        sender = section.sender
+        assert isinstance(sender, VideoSender | AudioSender)
+        if source is not None:
+            sender.clock = source.clock  # one clock for what comes and goes
+        sender.on_error = self._on_encoder_error
+        self._senders.append(sender)
+        return sender
+
+    def _counted(self, put: Any) -> Any:
+        def counted(frame: Any) -> None:
+            self._frames_in += 1
+            put(frame)
+
+        return counted
 
     @property
     def ufrag(self) -> str | None:
@@ -146,9 +242,10 @@ class MediaSession(AsyncIOEventEmitter):
         if state == "connected" and self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-            if self._transform is not None and self._closing is None:
+            if self._closing is None:
                 self._post(messages.State("waiting"))
-                self._transform.start()
+                for worker in self._workers:
+                    worker.start()
                 self._ticking = self._event_loop.create_task(self._tick())
         elif state == "failed":
             self.end_soon("the connection was lost")
@@ -176,12 +273,14 @@ class MediaSession(AsyncIOEventEmitter):
     async def _free(self, reason: str) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        if self._receiver is not None:
-            self._receiver.sink = None
-        if self._transform is not None:
-            self._transform.stop()
-        if self._sender is not None:
-            self._sender.slot.close()
+        for receiver in self._receivers:
+            receiver.sink = None
+        for worker in self._workers:
+            worker.stop()
+        if self._recorder is not None:
+            self._recorder.close()
+        for sender in self._senders:
+            sender.close_source()
         if self._ticking is not None:
             self._ticking.cancel()
             self._say_repeats()
@@ -189,15 +288,16 @@ class MediaSession(AsyncIOEventEmitter):
             await self._outbox.drained(0.2)
         self._outbox.close()
         await self._connection.close_within(CLOSE_TIMEOUT)
-        if self._transform is not None and self._transform.running:
-            self._event_loop.call_later(CLOSE_TIMEOUT, self._note_abandoned, self._transform)
+        for worker in self._workers:
+            if worker.running:
+                self._event_loop.call_later(CLOSE_TIMEOUT, self._note_abandoned, worker)
 
-    def _note_abandoned(self, transform: Transform) -> None:
-        if transform.running:
+    def _note_abandoned(self, worker: Worker) -> None:
+        if worker.running:
             logger.warning(
                 "%s has ended, but %s() has not returned; its thread is abandoned",
                 self.id[:6],
-                self._signature.name,
+                worker.call.signature.name,
             )
 
     # The data channel
@@ -217,6 +317,12 @@ class MediaSession(AsyncIOEventEmitter):
             message = messages.parse(text)
             if isinstance(message, messages.Set):
                 reply = self._set(message)
+            elif isinstance(message, messages.Record):
+                if self._recorder is None:
+                    raise MessageError("there is nothing to record for: the stream takes no take")
+                self._recorder.record(message.on)
+            elif isinstance(message, messages.Run):
+                self._restart(debounce=0.0)
             elif not self._keep(message.data, len(text)):
                 reply = messages.Error(
                     None, None, "too much data: the function has not taken what was sent before"
@@ -245,45 +351,46 @@ class MediaSession(AsyncIOEventEmitter):
 
     def _set(self, message: messages.Set) -> ServerMessage:
         try:
-            self.values.change(message.values, message.seq)
+            restart = self.values.change(message.values, message.seq)
         except ControlError as error:
             return messages.Error(message.seq, error.control, str(error))
+        if restart:
+            self._restart()
         return messages.Controls(message.seq, self.values.to_json())
+
+    def _restart(self, **options: float) -> None:
+        for worker in self._workers:
+            if isinstance(worker, GeneratorRuns):
+                worker.restart(**options)
 
     def _post(self, message: ServerMessage) -> None:
         self._outbox.post(message)
 
-    # Frames in, and what the function does: called on the decoder's and the worker's threads
+    # What the functions do: called on their worker threads
 
-    def _on_frame(self, frame: av.VideoFrame) -> None:
-        self._frames_in += 1
-        if self._transform is not None:
-            self._transform.inbox.put(frame)
+    def on_state(self, value: StateValue) -> None:
+        self._post(messages.State(value))
 
-    def on_loading(self) -> None:
-        if self._signature.kind == "class":
-            self._post(messages.State("loading"))
-
-    def on_running(self) -> None:
-        self._post(messages.State("running"))
-
-    def on_raised(self, error: BaseException) -> None:
+    def on_raised(self, call: Call, error: BaseException) -> None:
         # What is wrong with a result is said in full by its words: no line raised it.
         cause = None if isinstance(error, ResultError) else error
-        text = describe_error(error, self._signature)
+        text = describe_error(error, call.signature)
         # One line of code raises one kind of error, whatever numbers are in its words.
         same = None if cause is None else f"{type(error).__name__} {text.rpartition(' (')[2]}"
         self._say("error", text, cause, same)
 
-    def on_results(self, results: tuple[tuple[str | None, Any], ...], pts: int) -> None:
+    def on_warning(self, text: str) -> None:
+        self._say("warning", text)
+
+    def on_results(
+        self, results: tuple[tuple[str | None, Any], ...], pts: int | None, run: int
+    ) -> None:
+        wire = None if pts is None else pts & 0xFFFFFFFF
         for name, data in results:
             try:
-                self._post(messages.Result(pts & 0xFFFFFFFF, 0, name, data))
+                self._post(messages.Result(wire, run, name, data))
             except MessageError as error:
-                self._say("error", f"{self._signature.name}(): a result cannot be sent: {error}")
-
-    def on_ended(self) -> None:
-        self._post(messages.State("finished"))
+                self._say("error", f"a result cannot be sent: {error}")
 
     def _on_encoder_error(self, error: BaseException) -> None:
         self._say("error", f"a picture could not be encoded: {error}", error)
@@ -341,41 +448,50 @@ class MediaSession(AsyncIOEventEmitter):
     # Once a second
 
     async def _tick(self) -> None:
-        assert self._transform is not None
-        sent = self._sender
-        before = time.monotonic(), 0, 0, 0
+        before = self._totals()
         while True:
             await asyncio.sleep(1)
-            now = time.monotonic()
-            frames_out = self._transform.calls if sent is None else sent.frames_sent
-            bytes_out = 0 if sent is None else sent.bytes_sent
-            after = now, self._frames_in, frames_out, bytes_out
+            after = self._totals()
             self._post(self._stats(*(b - a for a, b in zip(before, after, strict=True))))
             before = after
             self._say_repeats()
-            self._report_hang(now)
+            self._report_hangs(after[0])
 
-    def _stats(self, seconds: float, frames_in: float, frames_out: float, sent: float) -> Any:
-        assert self._transform is not None and self._receiver is not None
-        durations = list(self._transform.durations)[-60:]
-        sender = self._sender
+    def _totals(self) -> tuple[float, int, int, int]:
+        """Now, and since the beginning: frames in, frames out, bytes out."""
+        video = [sender for sender in self._senders if isinstance(sender, VideoSender)]
+        counted = video or self._senders
+        frames = sum(sender.frames_sent for sender in counted)
+        if not counted:
+            frames = sum(worker.calls for worker in self._workers)
+        sent = sum(sender.bytes_sent for sender in self._senders)
+        return time.monotonic(), self._frames_in, frames, sent
+
+    def _stats(
+        self, seconds: float, frames_in: float, frames_out: float, sent: float
+    ) -> messages.Stats:
+        durations = [d for worker in self._workers for d in list(worker.durations)[-60:]]
+        filters = [worker for worker in self._workers if isinstance(worker, VideoFilter)]
+        video = [sender for sender in self._senders if isinstance(sender, VideoSender)]
+        dropped = sum(each.dropped for each in (*self._workers, *self._receivers))
         return messages.Stats(
             fps_in=round(frames_in / seconds, 1),
             fps_out=round(frames_out / seconds, 1),
             function_ms=round(statistics.median(durations) * 1000, 2) if durations else None,
-            dropped=self._transform.inbox.replaced
-            + self._receiver.dropped
-            + (0 if sender is None else sender.slot.replaced),
+            dropped=dropped + sum(sender.slot.replaced for sender in video),
             bitrate=round(sent * 8 / seconds),
-            size_in=self._transform.size_in,
-            size_out=None if sender is None else sender.size,
+            size_in=filters[0].size_in if filters else None,
+            size_out=video[0].size if video else None,
         )
 
-    def _report_hang(self, now: float) -> None:
-        since = self._transform.busy_since if self._transform else None
-        if since is not None and now - since > HANG_TIMEOUT:
-            self._say(
-                "warning",
-                f"{self._signature.name}() has not returned for {HANG_TIMEOUT:g} seconds; the last "
-                "picture stays until it does",
-            )
+    def _report_hangs(self, now: float) -> None:
+        for worker in self._workers:
+            if isinstance(worker, GeneratorRuns):
+                continue  # it may take as long as it likes
+            since = worker.busy_since
+            if since is not None and now - since > HANG_TIMEOUT:
+                self._say(
+                    "warning",
+                    f"{worker.call.signature.name}() has not returned for {HANG_TIMEOUT:g} "
+                    "seconds; nothing new comes until it does",
+                )

@@ -1,37 +1,29 @@
 """From a function's signature to what a stream takes, gives and can be told."""
 
-import dataclasses
-import enum
 import functools
 import inspect
-import types
 import typing
-from collections import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Any, Literal, TypeAlias
 
 import av
-import numpy as np
 
-from . import controls
+from . import annotations, controls
+from .annotations import Chunk, Form, Media, Output, Picture, Sound, Take, optional_of
 from .controls import Control, shown
 from .errors import SignatureError
-from .types import AudioFormat, Image, Label, PixelFormat, RGBImage, Session
+from .types import Image, Progress, RGBImage, Samples, Session
 
-Form: TypeAlias = Literal["bgr24", "rgb24", "frame"]
-"""How a function sees a picture: as an array of these channels, or as the raw ``av.VideoFrame``."""
 Kind: TypeAlias = Literal["function", "class", "instance"]
 
-NOT_YET = "this version serves video functions only"
-
-
-@dataclass(frozen=True)
-class ResultSlot:
-    """One thing beside the picture that a function returns; ``name`` is its ``Label``."""
-
-    name: str | None
-    optional: bool
+_SAME: dict[Any, Any] = {
+    Picture("bgr24"): Image,
+    Picture("rgb24"): RGBImage,
+    Picture("frame"): av.VideoFrame,
+    Sound(raw=True): av.AudioFrame,
+}
+"""What a function without a return annotation is taken to return, by what it takes."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +31,8 @@ class Signature:
     """What one function takes and returns, found once when its ``Stream`` is built.
 
     ``target`` is what the user gave: a function, a class to build once per session, or an instance
-    that all sessions share. ``image_out`` is None when no video goes back; ``results`` come after
-    the image in a returned tuple, or alone.
+    that all sessions share. It takes a picture, or sound, or neither (a generator), as its
+    ``media_parameter``.
     """
 
     target: Callable[..., Any]
@@ -48,14 +40,22 @@ class Signature:
     is_async: bool
     name: str
     description: str
-    image_parameter: str
-    image_positional: bool
-    image_in: Form
-    image_out: Form | None
-    image_optional: bool
-    results: tuple[ResultSlot, ...]
+    media_parameter: str | None
+    media_positional: bool
+    picture_in: Form | None
+    sound_in: Sound | None
+    take_in: Take | None
+    out: Output
     controls: tuple[Control, ...]
     session_parameter: str | None
+    progress_parameter: str | None
+
+    @property
+    def inputs(self) -> list[str]:
+        """The kinds of media that it takes, as in ``stream.json``."""
+        take = self.take_in
+        sees = self.picture_in is not None or (take is not None and take.video)
+        return ["video"] * sees + ["audio"] * (self.sound_in is not None or take is not None)
 
 
 def read(target: Any) -> Signature:
@@ -93,51 +93,52 @@ class _Reader:
     def read(self) -> Signature:
         parameters = self._parameters()
         hints = self._hints()
-        image: tuple[inspect.Parameter, Form] | None = None
-        session: str | None = None
+        taken: tuple[inspect.Parameter, Media] | None = None
+        injected: dict[Any, str] = {}
         found: list[Control] = []
         for parameter in parameters:
             hint = hints.get(parameter.name, parameter.empty)
-            form = self._image_form(parameter, hint, first=parameter is parameters[0])
-            if form is not None:
-                if image is not None:
+            media = self._media(parameter, hint, first=parameter is parameters[0])
+            if media is not None:
+                if taken is not None:
                     raise self.wrong(
-                        parameter.name, f"{image[0].name!r} is the image already; keep one"
+                        parameter.name,
+                        f"{taken[0].name!r} is what it takes already; keep one, or give the Stream "
+                        "two functions: Stream(video=f, audio=g)",
                     )
-                image = parameter, form
-            elif hint is Session:
-                if session is not None:
+                taken = parameter, media
+            elif hint in (Session, Progress):
+                if hint in injected:
                     raise self.wrong(
-                        parameter.name, f"{session!r} is the session already; keep one"
+                        parameter.name,
+                        f"{injected[hint]!r} is the {hint.__name__} already; keep one",
                     )
-                session = self._keyword(parameter).name
+                injected[hint] = self._keyword(parameter).name
             else:
                 found.append(self._control(self._keyword(parameter), hint))
-        if image is None:
-            raise self.wrong(
-                None, f"it takes no image; write a parameter like `image: Image` ({NOT_YET})"
-            )
-        parameter, form = image
-        positional = parameter is parameters[0] and parameter.kind is not parameter.KEYWORD_ONLY
-        if not positional:
-            self._keyword(parameter)
-        out, optional, results = self._returns(hints.get("return", _SAME[form]))
-        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
-            raise self.wrong("return", f"generators are not served yet: {NOT_YET}; return an Image")
+        out = self._out(hints, taken[1] if taken else None)
+        positional, name, media = False, None, None
+        if taken is not None:
+            parameter, media = taken
+            name = parameter.name
+            positional = parameter is parameters[0] and parameter.kind != parameter.KEYWORD_ONLY
+            if not positional:
+                self._keyword(parameter)
         return Signature(
             target=self.target,
             kind=self.kind,
             is_async=inspect.iscoroutinefunction(self.function),
             name=self.name,
             description=inspect.getdoc(self.inner) or "",
-            image_parameter=parameter.name,
-            image_positional=positional,
-            image_in=form,
-            image_out=out,
-            image_optional=optional,
-            results=results,
+            media_parameter=name,
+            media_positional=positional,
+            picture_in=media.form if isinstance(media, Picture) else None,
+            sound_in=media if isinstance(media, Sound) else None,
+            take_in=media if isinstance(media, Take) else None,
+            out=out,
             controls=tuple(found),
-            session_parameter=session,
+            session_parameter=injected.get(Session),
+            progress_parameter=injected.get(Progress),
         )
 
     # The function and its parameters
@@ -229,116 +230,65 @@ class _Reader:
 
     # Media
 
-    def _image_form(self, parameter: inspect.Parameter, hint: Any, first: bool) -> Form | None:
+    def _media(self, parameter: inspect.Parameter, hint: Any, first: bool) -> Media | None:
         if hint is parameter.empty:
-            return "bgr24" if first and parameter.default is parameter.empty else None
-        inner, optional = _optional(hint)
-        form = self._form(parameter.name, inner)
-        if form is not None and optional:
-            raise self.wrong(parameter.name, "it is always there; write `Image` without `None`")
-        if form is not None and parameter.default is not parameter.empty:
-            raise self.wrong(parameter.name, "the image comes from the camera; drop its default")
-        return form
+            plain = first and parameter.default is parameter.empty
+            return Picture("bgr24") if plain else None
+        inner, optional = optional_of(hint)
+        try:
+            found = annotations.media(inner)
+        except ValueError as error:
+            raise self.wrong(parameter.name, str(error)) from None
+        if found is None:
+            return None
+        if optional:
+            raise self.wrong(parameter.name, "it is always there; write it without `None`")
+        if parameter.default is not parameter.empty:
+            what = "camera" if isinstance(found, Picture) else "microphone"
+            raise self.wrong(parameter.name, f"it comes from the {what}; drop its default")
+        if isinstance(found, Chunk):
+            raise self.wrong(parameter.name, "chunks are what a generator yields; take Samples")
+        return found
 
-    def _form(self, place: str, hint: Any) -> Form | None:
-        """The picture that an annotation stands for; None when it stands for none."""
-        if hint is av.VideoFrame:
-            return "frame"
-        if hint is av.AudioFrame or any(isinstance(m, AudioFormat) for m in _metadata(hint)):
-            raise self.wrong(place, f"sound is not served yet: {NOT_YET}")
-        formats = [m for m in _metadata(hint) if isinstance(m, PixelFormat)]
-        if formats:
-            return formats[-1].name
-        base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-        kind = get_origin(base) or base
-        if isinstance(kind, type) and issubclass(kind, np.ndarray):
+    def _out(self, hints: dict[str, Any], media: Media | None) -> Output:
+        same = Samples if isinstance(media, Sound) and not media.raw else _SAME.get(media)
+        hint = hints.get("return", same)
+        yields = inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(
+            self.function
+        )
+        if hint is None and "return" not in hints:
             raise self.wrong(
-                place, "an array could be anything; write `Image` (BGR), or `RGBImage`"
+                None,
+                "it takes no image and no sound; write a parameter like `image: Image`, or let it "
+                "yield: `-> Iterator[Image]`",
             )
-        return None
-
-    def _returns(self, hint: Any) -> tuple[Form | None, bool, tuple[ResultSlot, ...]]:
-        """What goes back: the image's form, whether it may be None, and the results."""
-        if hint is type(None):
-            return None, False, ()
-        inner, optional = _optional(hint)
-        if get_origin(inner) in _ITERATORS or get_origin(hint) in _ITERATORS:
-            raise self.wrong("return", f"generators are not served yet: {NOT_YET}")
-        form = self._form("return", inner)
-        if form is not None:
-            return form, optional, ()
-        if get_origin(inner) is tuple:
-            items = get_args(inner)
-            first, first_optional = _optional(items[0]) if items else (None, False)
-            form = self._form("return", first)
-            if form is not None:
-                if len(items) == 1 or Ellipsis in items:
-                    raise self.wrong(
-                        "return", "write `-> Image`, or `-> tuple[Image, T]` with results"
-                    )
-                slots = tuple(self._result(item) for item in items[1:])
-                return form, first_optional or optional, slots
-        return None, False, (self._result(hint),)
-
-    def _result(self, hint: Any) -> ResultSlot:
-        inner, optional = _optional(hint)
-        labels = [m for m in (*_metadata(hint), *_metadata(inner)) if isinstance(m, Label)]
-        self._check_result(inner)
-        return ResultSlot(labels[-1].text if labels else None, optional)
-
-    def _check_result(self, hint: Any) -> None:
-        if isinstance(hint, tuple):
-            raise self.wrong("return", "write `-> tuple[Image, str]`, not `-> (Image, str)`")
-        marks = _metadata(hint)
-        if get_origin(hint) is Annotated:
-            hint = get_args(hint)[0]
-        if hint is av.VideoFrame or any(isinstance(m, PixelFormat) for m in marks):
-            raise self.wrong("return", "the image comes first, and once: `-> tuple[Image, T]`")
-        if hint is av.AudioFrame or any(isinstance(m, AudioFormat) for m in marks):
-            raise self.wrong("return", f"sound is not served yet: {NOT_YET}")
-        origin = get_origin(hint)
-        if origin in (list, tuple, Union, types.UnionType):
-            for argument in get_args(hint):
-                if argument is not Ellipsis:
-                    self._check_result(argument)
-        elif origin is np.ndarray:
-            return
-        elif isinstance(origin or hint, type) and not _sendable(origin or hint):
+        try:
+            out = annotations.output(hint)
+        except ValueError as error:
+            raise self.wrong("return", str(error)) from None
+        if yields and not out.generator:
+            raise self.wrong("return", f"it yields, so write `-> Iterator[{_words(hint)}]`")
+        if out.generator and media is not None and not isinstance(media, Take):
             raise self.wrong(
-                "return",
-                f"{shown(hint)} cannot be sent to a page; return Image, text, numbers, lists, "
-                "dicts, dataclasses or Box",
+                "return", "what yields takes no camera and no microphone; return, or take neither"
             )
+        if media is None and not out.generator:
+            raise self.wrong(
+                None,
+                "it takes no image and no sound; write a parameter like `image: Image`, or let it "
+                "yield: `-> Iterator[Image]`",
+            )
+        if out.chunk is not None and not out.generator:
+            raise self.wrong("return", "chunks are yielded: `-> Iterator[AudioChunk]`")
+        if isinstance(media, Picture) and out.sound is not None:
+            raise self.wrong("return", "a function of pictures returns no sound; yield it instead")
+        if isinstance(media, Sound) and out.picture is not None:
+            raise self.wrong("return", "a function of sound returns no image; return results of it")
+        return out
 
 
-_SAME: dict[Form, Any] = {"bgr24": Image, "rgb24": RGBImage, "frame": av.VideoFrame}
-"""What a function without a return annotation is taken to return, by what it takes."""
-
-_ITERATORS = (
-    *(abc.Iterator, abc.Iterable, abc.Generator),
-    *(abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator),
-)
-
-
-def _metadata(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-
-
-def _optional(hint: Any) -> tuple[Any, bool]:
-    """``T | None`` as (T, True); anything else as it is."""
-    if get_origin(hint) in (Union, types.UnionType):
-        rest = tuple(a for a in get_args(hint) if a is not type(None))
-        if len(rest) == 1 and len(rest) < len(get_args(hint)):
-            return rest[0], True
-    return hint, False
-
-
-def _sendable(kind: type) -> bool:
-    return (
-        kind in (object, Any, type(None))
-        or issubclass(kind, str | int | float | list | tuple | np.generic | enum.Enum)
-        or issubclass(kind, dict)
-        or issubclass(kind, Mapping)
-        or dataclasses.is_dataclass(kind)
-        or typing.is_typeddict(kind)
-    )
+def _words(hint: Any) -> str:
+    for name, known in (("Image", Image), ("RGBImage", RGBImage), ("Samples", Samples)):
+        if hint == known:
+            return name
+    return shown(hint)

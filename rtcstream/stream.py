@@ -9,10 +9,11 @@ from typing import Any, Unpack
 from aiohttp import web
 
 from . import signaling, signature
-from .controls import in_words
-from .errors import CommandError
+from .controls import Control, in_words
+from .errors import CommandError, SignatureError
 from .negotiator import ICE, Sessions
 from .server import ServeOptions, loading, serve
+from .signature import Signature
 from .transport.ice import IceOptions
 
 VERSION = 1
@@ -27,56 +28,65 @@ def first_paragraph(docstring: str) -> str:
 
 
 class Stream:
-    """A function that runs live on a visitor's camera.
+    """A function that runs live: on a visitor's camera or microphone, or of itself.
 
-    The signature is the app: the ``Image`` parameter is the input, the return type the output,
-    every other parameter a control (see the README's table). ``fn`` may be plain (it runs on a
-    thread of each session), ``async``, a class (built once per session) or an instance of one
-    (shared by all sessions, its calls one at a time).
+    The signature is the app: the ``Image`` or ``Samples`` parameter is the input, the return type
+    the output, every other parameter a control (see the README's table). ``fn`` may be plain (it
+    runs on a thread of each session), ``async``, a generator, a class (built once per session) or
+    an instance of one (shared by all sessions, its calls one at a time). ``Stream(video=f,
+    audio=g)`` has one of each in one session, with one set of controls: a name that both have must
+    mean the same.
 
     ``title`` and ``description`` are shown on the page; they default to the function's name and
-    the first paragraph of its docstring. ``max_fps`` bounds how often the function is called for
-    each session, in calls a second above zero.
+    the first paragraph of its docstring. ``max_fps`` bounds how often a function of pictures is
+    called, or a generator shows one, in each session: calls a second above zero; a generator's
+    default is 30.
 
-    Raises SignatureError when the function's signature cannot be served, ValueError for options.
+    Raises SignatureError when a function's signature cannot be served, ValueError for options.
     """
 
     def __init__(
         self,
-        fn: Any,
+        fn: Any = None,
         *,
+        video: Any = None,
+        audio: Any = None,
         title: str | None = None,
         description: str | None = None,
         max_fps: float | None = None,
     ) -> None:
         if max_fps is not None and not (math.isfinite(max_fps) and max_fps > 0):
             raise ValueError(f"max_fps must be above zero, or None for no bound, not {max_fps!r}")
-        self.signature = signature.read(fn)
-        self.name = self.signature.name
+        self.signatures = _read(fn, video, audio)
+        self.controls = _merged(self.signatures)
+        first = self.signatures[0]
+        self.name = first.name
         self.title = title or in_words(self.name)
         if description is None:
-            description = first_paragraph(self.signature.description)
+            description = first_paragraph(first.description)
         self.description = description
         self.max_fps = max_fps
 
     def describe(self) -> dict[str, Any]:
         """``stream.json``, but for the server's ``iceServers``."""
-        outputs = ["video"] if self.signature.image_out else []
+        media = [kind for s in self.signatures for kind in s.out.kinds]
+        results = any(s.out.results for s in self.signatures)
         return {
             "version": VERSION,
             "name": self.name,
             "title": self.title,
             "description": self.description,
-            "inputs": ["video"],
-            "outputs": [*outputs, "data"] if self.signature.results else outputs,
-            "controls": [control.describe() for control in self.signature.controls],
+            "inputs": [kind for s in self.signatures for kind in s.inputs],
+            "outputs": [*media, "data"] if results else media,
+            "controls": [control.describe() for control in self.controls],
             "limits": {"time_limit": None, "concurrency_limit": None},
             "maxFps": self.max_fps,
+            "take": next((_take(s) for s in self.signatures if s.take_in), None),
         }
 
     def sessions(self) -> Sessions:
         """A new set of sessions of this stream: what ``app`` serves, for a server of your own."""
-        return Sessions(self.signature, self.describe(), self.max_fps)
+        return Sessions(self.signatures, self.controls, self.describe(), self.max_fps)
 
     def app(
         self,
@@ -121,3 +131,41 @@ class Stream:
             if loading.get():
                 raise
             sys.exit(f"rtcstream: {error}")
+
+
+def _take(found: Signature) -> dict[str, Any] | None:
+    """What the page needs to know of a function that takes media as a whole."""
+    take = found.take_in
+    if take is None:
+        return None
+    return {"kind": "turns" if take.turn else "recording", "seconds": take.seconds}
+
+
+def _read(fn: Any, video: Any, audio: Any) -> list[Signature]:
+    """The signatures of what the Stream was given: one function, or one of pictures and one of
+    sound."""
+    if (fn is None) == (video is None and audio is None):
+        raise ValueError("give a Stream one function, or video= and audio=")
+    if fn is not None:
+        return [signature.read(fn)]
+    signatures = []
+    for kind, target in (("video", video), ("audio", audio)):
+        if target is not None:
+            found = signature.read(target)
+            if found.inputs != [kind]:
+                wanted = "image: Image" if kind == "video" else "samples: Samples"
+                raise SignatureError(found.name, None, f"as {kind}= it must take `{wanted}`")
+            signatures.append(found)
+    return signatures
+
+
+def _merged(signatures: Sequence[Signature]) -> list[Control]:
+    """One set of controls of several functions; each sees those that it has."""
+    controls: dict[str, Control] = {}
+    for found in signatures:
+        for control in found.controls:
+            if controls.setdefault(control.name, control) != control:
+                raise SignatureError(
+                    found.name, control.name, "the other function has a different control so called"
+                )
+    return list(controls.values())

@@ -26,15 +26,17 @@ from aiortc import RTCDataChannel, RTCSessionDescription
 from numpy.typing import NDArray
 
 from . import media
+from .annotations import SAMPLE_RATE
 from .errors import ControlError, SessionClosed
 from .negotiator import Sessions
+from .samples import FULL_SCALE, Mixer
 from .session import MediaSession
 from .stream import Stream
 from .tracks import TIME_BASE
 from .transport.ice import LOOPBACK, IceOptions
 from .transport.peer import PeerConnection
-from .transport.receiver import VideoReceiver
-from .transport.sender import VideoSender
+from .transport.receiver import AudioReceiver, VideoReceiver
+from .transport.sender import AudioSender, VideoSender
 from .types import Peer
 
 FRAME_TICKS = 3000  # 1/30 s
@@ -46,8 +48,9 @@ class TestPeer:
     """The visitor's end of a session, made by ``connect``.
 
     ``pictures`` holds the last 100 that came, each BGR and after its 32-bit RTP timestamp;
-    ``messages`` the last 100 that were not awaited; ``values`` the controls as last acknowledged.
-    ``session`` is the server's end, ``timeout`` the bound of each wait in seconds.
+    ``sound`` the last minute that was not heard, each part (s16, of shape (n, 2)) after its
+    timestamp; ``messages`` the last 100 that were not awaited; ``values`` the controls as last
+    acknowledged. ``session`` is the server's end, ``timeout`` the bound of each wait in seconds.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
@@ -55,6 +58,7 @@ class TestPeer:
     def __init__(self, connection: PeerConnection, channel: RTCDataChannel, timeout: float) -> None:
         self.pictures: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=100)
         self.messages: deque[dict[str, Any]] = deque(maxlen=100)
+        self.sound: deque[tuple[int, NDArray[np.int16]]] = deque(maxlen=3000)
         self.values: dict[str, Any] = {}
         self.session: MediaSession | None = None
         self.timeout = timeout
@@ -63,21 +67,68 @@ class TestPeer:
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._pts = random.getrandbits(32)
+        self._sound_origin = random.getrandbits(32)
         self._seq = 0
-        transceiver = connection.addTransceiver("video", "sendrecv")
-        assert isinstance(transceiver.sender, VideoSender)
-        assert isinstance(transceiver.receiver, VideoReceiver)
-        self._sender = transceiver.sender
-        transceiver.receiver.sink = self._on_frame
+        self._sent_sound = 0
+        self._senders: dict[str, VideoSender | AudioSender] = {}
+        self._mixer = Mixer()
         channel.on("message", self._on_message)
+
+    def offer_media(self, kind: str, direction: str) -> None:
+        """Offer to send or receive ``"video"`` or ``"audio"``."""
+        transceiver = self._connection.addTransceiver(kind, direction)
+        sender, receiver = transceiver.sender, transceiver.receiver
+        assert isinstance(sender, VideoSender | AudioSender)
+        self._senders[kind] = sender
+        if isinstance(receiver, VideoReceiver):
+            receiver.sink = self._on_frame
+        elif isinstance(receiver, AudioReceiver):
+            receiver.sink = self._on_sound
+
+    def close(self) -> None:
+        """End what waits to be sent."""
+        for sender in self._senders.values():
+            sender.close_source()
 
     def send(self, image: NDArray[Any]) -> int:
         """Send one camera picture, BGR; returns its 32-bit RTP timestamp on the wire."""
         frame = media.to_frame(image, "bgr24")
         self._pts += FRAME_TICKS
         frame.pts, frame.time_base = self._pts, TIME_BASE
-        self._sender.slot.put(frame)
+        sender = self._senders["video"]
+        assert isinstance(sender, VideoSender)
+        sender.slot.put(frame)
         return self._pts & 0xFFFFFFFF
+
+    def send_sound(self, samples: NDArray[Any]) -> int:
+        """Send sound at 48 kHz, at once and however long; returns its position in samples.
+
+        A function gets two seconds at most that it has not taken: send longer sound in parts, as a
+        microphone would. Whole frames of 20 ms leave; the rest waits for more.
+        """
+        sender = self._senders["audio"]
+        assert isinstance(sender, AudioSender)
+        stereo = self._mixer.mix(samples, SAMPLE_RATE)
+        position = self._sent_sound
+        self._sent_sound += len(stereo)
+        sender.queue.write(stereo, self._sound_origin + position)
+        return position
+
+    async def hear(self, seconds: float) -> NDArray[np.float32]:
+        """The next sound that came, exactly so much: float32 ``(2, n)`` at 48 kHz."""
+        count = round(seconds * SAMPLE_RATE)
+
+        def find() -> NDArray[np.float32] | None:
+            if sum(len(part) for _, part in self.sound) < count:
+                return None
+            whole = np.concatenate([part for _, part in self.sound])
+            end = self.sound[-1][0] + len(self.sound[-1][1])
+            self.sound.clear()
+            if len(whole) > count:
+                self.sound.append((end - (len(whole) - count), whole[count:]))
+            return np.asarray(whole[:count].T / FULL_SCALE, np.float32)
+
+        return await self._until(find, f"{seconds:g} s of sound")
 
     async def apply(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """Send one picture and return what the function made of it, BGR.
@@ -151,6 +202,11 @@ class TestPeer:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(lambda: self._note(self.pictures, (pts, picture)))
 
+    def _on_sound(self, frame: av.AudioFrame) -> None:
+        part = frame.pts or 0, np.asarray(frame.to_ndarray(), np.int16).reshape(-1, 2)
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(lambda: self._note(self.sound, part))
+
     def _on_message(self, text: str) -> None:
         message = json.loads(text)
         if message["type"] == "controls":
@@ -181,6 +237,11 @@ async def connect(
     opened = asyncio.Event()
     channel.on("open", opened.set)
     peer = TestPeer(connection, channel, timeout)
+    for kind in ("video", "audio"):
+        if kind in sessions.inputs:
+            peer.offer_media(kind, "sendrecv")
+        elif kind in sessions.outputs:
+            peer.offer_media(kind, "recvonly")
     try:
         await connection.setLocalDescription(await connection.createOffer())
         query = {name: _query(value) for name, value in (controls or {}).items()}
@@ -195,7 +256,7 @@ async def connect(
     finally:
         if peer.session is not None:
             await peer.session.end("the test peer left")
-        peer._sender.slot.close()
+        peer.close()
         await connection.close_within(2.0)
 
 

@@ -1,50 +1,33 @@
-"""One video frame's way through a function, on the session's worker thread.
+"""Frames from the peer through a function: pictures, newest first, and sound, every block.
 
 Camera frames wait in a newest-wins slot, so a slow function sees fewer frames and never older
 ones. What it returns keeps its source frame's timestamp and goes to the next such slot, in front
-of the encoder.
+of the encoder. Sound waits in a queue with a bound, and the page is told how far it is behind.
 """
 
 import threading
 import time
 from collections import deque
 from fractions import Fraction
-from typing import Any, Protocol
 
 import av
+import numpy as np
 
+from .annotations import SAMPLE_RATE
 from .calls import Call, Outcome
 from .controls import Values
+from .samples import Blocks
 from .transport.slot import Closed, Slot
+from .transport.sound import SoundQueue
+from .worker import Listener, Worker
 
 TIME_BASE = Fraction(1, 90_000)
 
 
-class Listener(Protocol):
-    """Who is told what the function does; called on the worker thread, must not block."""
+class VideoFilter(Worker):
+    """Calls the function with the newest picture in ``inbox``, over and over.
 
-    def on_loading(self) -> None:
-        """The function's class is being built."""
-
-    def on_running(self) -> None:
-        """The first frame is there, and the function is called from now on."""
-
-    def on_raised(self, error: BaseException) -> None:
-        """The function raised, or returned what it must not: one frame is lost."""
-
-    def on_results(self, results: tuple[tuple[str | None, Any], ...], pts: int) -> None:
-        """Results of the frame whose unwrapped RTP timestamp is ``pts``."""
-
-    def on_ended(self) -> None:
-        """The thread ends: nothing of the function runs any more."""
-
-
-class Transform:
-    """A daemon thread that calls the function with the newest frame, over and over.
-
-    ``inbox`` takes frames from the decoder's thread; pictures go to ``outlet``, if there is one.
-    A function that never returns is abandoned at ``stop``: a thread cannot be killed, and nothing
-    else waits for it.
+    What it returns goes to ``outlet``, if there is one.
     """
 
     def __init__(
@@ -55,58 +38,18 @@ class Transform:
         listener: Listener,
         max_fps: float | None,
     ) -> None:
+        super().__init__(call, values, listener)
         self.inbox: Slot[av.VideoFrame] = Slot()
-        self.calls = 0
-        self.durations: deque[float] = deque(maxlen=240)
         self.size_in: tuple[int, int] | None = None
-        self.busy_since: float | None = None
-        self._call = call
-        self._values = values
         self._outlet = outlet
-        self._listener = listener
         self._interval = 0.0 if max_fps is None else 1 / max_fps
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"rtcstream-{call.signature.name}", daemon=True
-        )
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the call that runs; returns at once. From any thread, also more than once."""
-        self._stopping.set()
-        self.inbox.close()
-        self._call.cancel()
 
     @property
-    def running(self) -> bool:
-        return self._thread.is_alive()
+    def dropped(self) -> int:
+        return self.inbox.replaced
 
-    def _run(self) -> None:
-        listener = self._listener
-        try:
-            listener.on_loading()
-            self._guarded_open()
-            self._serve()
-        except Closed:
-            pass
-        finally:
-            try:
-                self._call.close()
-            except BaseException as error:
-                listener.on_raised(error)
-            listener.on_ended()
-
-    def _guarded_open(self) -> None:
-        self.busy_since = time.monotonic()
-        try:
-            self._call.open()
-        except BaseException as error:  # SystemExit too: a thread's end must not go unnoticed
-            self._listener.on_raised(error)
-            raise Closed from None
-        finally:
-            self.busy_since = None
+    def _wake(self) -> None:
+        self.inbox.close()
 
     def _serve(self) -> None:
         due = 0.0
@@ -117,34 +60,155 @@ class Transform:
             frame = self.inbox.take()
             if frame is None or frame.pts is None:
                 continue
-            started = time.monotonic()
             # On schedule rather than an interval after the last: a camera's jitter must not
             # halve the rate. Never more than one interval is caught up.
-            due = max(due + self._interval, started)
-            if not self.calls:
-                self._listener.on_running()
-            self._step(frame, frame.pts, started)
+            due = max(due + self._interval, time.monotonic())
+            self._step(frame, frame.pts)
 
-    def _step(self, frame: av.VideoFrame, pts: int, started: float) -> None:
-        self.busy_since = started
-        self.size_in = (frame.width, frame.height)
+    def _step(self, frame: av.VideoFrame, pts: int) -> None:
+        if not self.calls:
+            self._listener.on_state("running")
         self.calls += 1
-        try:
-            outcome = self._call(frame, self._values.snapshot())
-        except BaseException as error:  # SystemExit and cancellation too: only this frame is lost
-            if not self._stopping.is_set():
-                self._listener.on_raised(error)
+        self.size_in = (frame.width, frame.height)
+        outcome = Outcome()
+        with self._guarded():
+            outcome = self.call.of_picture(frame, self._snapshot())
+        if self._stopping.is_set():
             return
-        finally:
-            self.busy_since = None
-        self.durations.append(time.monotonic() - started)
-        if not self._stopping.is_set():
-            self._deliver(outcome, pts)
-
-    def _deliver(self, outcome: Outcome, pts: int) -> None:
         if outcome.results:
-            self._listener.on_results(outcome.results, pts)
+            self._listener.on_results(outcome.results, pts, 0)
         if outcome.picture is not None and self._outlet is not None:
             outcome.picture.pts = pts
             outcome.picture.time_base = TIME_BASE
             self._outlet.put(outcome.picture)
+
+
+class SoundInbox:
+    """Audio frames in order, until ``limit`` seconds of them wait; then the oldest go, counted."""
+
+    def __init__(self, limit: float) -> None:
+        self.dropped = 0
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._frames: deque[av.AudioFrame] = deque()
+        self._seconds = 0.0
+        self._closed = False
+
+    @property
+    def behind(self) -> float:
+        """Seconds of sound that wait."""
+        return self._seconds
+
+    def put(self, frame: av.AudioFrame) -> None:
+        with self._changed:
+            if self._closed:
+                return
+            self._frames.append(frame)
+            self._seconds += _seconds(frame)
+            while self._seconds > self._limit:
+                self._seconds -= _seconds(self._frames.popleft())
+                self.dropped += 1
+            self._changed.notify()
+
+    def take(self) -> av.AudioFrame:
+        """Wait for the oldest frame. Raises Closed."""
+        with self._changed:
+            while not self._frames and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                raise Closed
+            frame = self._frames.popleft()
+            self._seconds -= _seconds(frame)
+            return frame
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._frames.clear()
+            self._changed.notify_all()
+
+
+def _seconds(frame: av.AudioFrame) -> float:
+    return float(frame.samples / frame.sample_rate)
+
+
+class AudioFilter(Worker):
+    """Calls the function with every block, in order; the sound it returns goes to ``outlet``."""
+
+    BEHIND, LIMIT = 0.3, 2.0
+    """Seconds behind from which the page is told, and from which sound is lost; beside a block,
+    which may take as long as it lasts."""
+
+    def __init__(
+        self, call: Call, values: Values, outlet: SoundQueue | None, listener: Listener
+    ) -> None:
+        super().__init__(call, values, listener)
+        sound = call.signature.sound_in
+        self._block = (sound and sound.seconds) or 0.0
+        self.inbox = SoundInbox(self.LIMIT + self._block)
+        self._outlet = outlet
+        self._told = 0.0
+        self._clipped = 0
+        self._next: int | None = None
+
+    @property
+    def dropped(self) -> int:
+        return self.inbox.dropped
+
+    def _wake(self) -> None:
+        self.inbox.close()
+        if self._outlet is not None:
+            self._outlet.close()
+
+    def _serve(self) -> None:
+        sound = self.call.signature.sound_in
+        assert sound is not None
+        blocks = None if sound.raw else Blocks(sound)
+        dropped = 0
+        while True:
+            frame = self.inbox.take()
+            lost, dropped = self.inbox.dropped > dropped, self.inbox.dropped
+            self._tell()
+            if blocks is None:
+                self._step(frame, frame.pts or 0, round(_seconds(frame) * SAMPLE_RATE))
+                continue
+            for block, pts in blocks.add(frame, after_drop=lost):
+                self._step(block, pts, round(block.shape[1] * SAMPLE_RATE / blocks.rate))
+
+    def _step(self, block: object, pts: int, length: int) -> None:
+        if not self.calls:
+            self._listener.on_state("running")
+        self.calls += 1
+        outcome = Outcome()
+        with self._guarded() as done:
+            outcome = self.call.of_sound(block, self._snapshot())
+        if not done:  # what follows stays at its place
+            outcome = Outcome(sound=np.zeros((length, 2), np.int16))
+        if self._stopping.is_set():
+            raise Closed
+        if outcome.results:
+            self._listener.on_results(outcome.results, pts, 0)
+        if outcome.sound is not None and self._outlet is not None:
+            # What is returned plays one after another, whatever its length; only where the
+            # source itself jumps (by more than a rounding) do the timestamps.
+            joins = self._next is not None and abs(pts - self._next) <= 1
+            self._outlet.write(outcome.sound, None if joins else pts)
+        self._next = pts + length
+        if self.call.clipped > self._clipped:
+            self._clipped = self.call.clipped
+            self._listener.on_warning(
+                f"{self.call.signature.name}() is louder than full scale (1.0); it is clipped"
+            )
+
+    def _tell(self) -> None:
+        behind = self.inbox.behind
+        now = time.monotonic()
+        if behind > self.BEHIND + self._block and now - self._told > 1:
+            self._told = now
+            text = f"{self.call.signature.name}() is slower than the microphone"
+            if self.inbox.dropped:
+                text += f", {round(behind * 1000)} ms behind; "
+                text += f"{self.inbox.dropped * 20} ms of sound were dropped"
+            else:
+                text += f", {round(behind * 1000)} ms behind"
+            self._listener.on_warning(text)

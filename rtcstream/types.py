@@ -4,11 +4,14 @@ Media types are ``Annotated`` arrays, so that what OpenCV and numpy return type-
 the dtype is checked when a frame is returned, not by the type checker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias
+from os import PathLike
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,94 @@ RGBImage: TypeAlias = Annotated[NDArray[Any], PixelFormat("rgb24")]
 """The same with red first, as Pillow, matplotlib and Gradio have it (with alpha: RGBA)."""
 
 Samples: TypeAlias = Annotated[NDArray[Any], AudioFormat()]
-"""Sound: float32 ``(channels, n)`` in -1..1 at 48 kHz. Streams of sound are not served yet."""
+"""Sound: float32 ``(channels, n)`` in -1..1 at 48 kHz, two channels.
+
+A function gets every block of the microphone, in order; 20 ms each as they come. ``Annotated[
+Samples, Block(seconds=1.0), Rate(16000), Channels(1)]`` asks for others. It may return float in
+-1..1 (louder is clipped, and said), int16, int32 or uint8, of shape ``(n,)``, ``(channels, n)`` or
+``(n, channels)``, of any length: what is returned plays one after another.
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """How much sound each call gets, exactly: ``Annotated[Samples, Block(seconds=1.0)]``.
+
+    Raises ValueError unless ``seconds`` is from 0.005 to 60.
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seconds, bool) or not 0.005 <= self.seconds <= 60:
+            raise ValueError(f"{self!r}: seconds must be from 0.005 to 60")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The sample rate that a function asks for: ``Annotated[Samples, Rate(16000)]``.
+
+    Raises ValueError unless ``hz`` is from 8000 to 192000.
+    """
+
+    hz: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.hz, bool) or not 8000 <= self.hz <= 192_000:
+            raise ValueError(f"{self!r}: hz must be from 8000 to 192000")
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Mono or stereo: ``Annotated[Samples, Channels(1)]``. Raises ValueError unless 1 or 2."""
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count not in (1, 2) or isinstance(self.count, bool):
+            raise ValueError(f"{self!r}: count must be 1 or 2")
+
+
+@dataclass(frozen=True)
+class ChunkFormat:
+    """Marks bytes, or a path, as an encoded piece of a track."""
+
+    kind: Literal["audio", "video"]
+
+
+AudioChunk: TypeAlias = Annotated[bytes | str | PathLike[str], ChunkFormat("audio")]
+"""Encoded sound that a generator yields: bytes of (or a path to) mp3, wav, ogg, flac, m4a, ...
+
+Chunks of one file, cut anywhere, and whole files one after another play without a gap.
+"""
+
+VideoChunk: TypeAlias = Annotated[bytes | str | PathLike[str], ChunkFormat("video")]
+"""Encoded video with its sound: bytes of (or a path to) mp4, ts, webm, mkv, ..."""
+
+T = TypeVar("T", bool, int, float, str)
+
+
+class Live(Generic[T]):
+    """A control that a running generator reads as it goes: ``hz: Live[float] = Live(440.0)``.
+
+    Any other control that changes restarts the generator. ``value`` is the session's own.
+    """
+
+    def __init__(self, value: T) -> None:
+        self.value: T = value
+
+    def __repr__(self) -> str:
+        return f"Live({self.value!r})"
+
+
+class Progress(Protocol):
+    """Tells the page how far the function is, for a parameter annotated ``Progress``."""
+
+    def __call__(self, value: float, text: str = "") -> None:
+        """``progress(0.4, "step 4 of 10")``. Raises ValueError outside 0..1."""
+
+    def each(self, items: Iterable[Item], text: str = "") -> Iterator[Item]:
+        """Go through the items of anything with a length, and report each, as tqdm does."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +173,40 @@ class Box:
     height: float
     label: str = ""
     score: float | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How long a recording may be: ``Annotated[Recording, Limit(seconds=30)]``; 60 without it.
+
+    Raises ValueError unless ``seconds`` is above 0 and at most 600.
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seconds, bool) or not 0 < self.seconds <= 600:
+            raise ValueError(f"{self!r}: seconds must be above 0 and at most 600")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How speech is cut into turns: ``Annotated[Utterance, Turn(pause=0.8)]``.
+
+    A turn ends after ``pause`` seconds of silence; one with less than ``minimum`` seconds of
+    speech is no turn; it begins ``preroll`` seconds before speech was noticed. ``interrupt``:
+    speaking again ends the answer that plays. Raises ValueError outside 0.02..10 seconds.
+    """
+
+    pause: float = 0.6
+    minimum: float = 0.2
+    preroll: float = 0.3
+    interrupt: bool = True
+
+    def __post_init__(self) -> None:
+        for value in (self.pause, self.minimum, self.preroll):
+            if isinstance(value, bool) or not 0.02 <= value <= 10:
+                raise ValueError(f"{self!r}: pause, minimum and preroll are 0.02 to 10 seconds")
 
 
 class Peer(NamedTuple):

@@ -27,7 +27,7 @@ from rtcstream import Image, Session, Stream, testing
 from rtcstream.calls import Call
 from rtcstream.errors import NegotiationError
 from rtcstream.signature import read
-from rtcstream.transport.clock import SourceClock
+from rtcstream.transport.clock import VIDEO_RATE, SourceClock
 from rtcstream.transport.decoder import VideoDecoder
 from rtcstream.transport.ice import LOOPBACK, IceOptions, usable_offer
 from rtcstream.transport.jitterbuffer import VideoJitterBuffer
@@ -84,8 +84,8 @@ async def test_source_that_says_bye_may_go_on() -> None:
     """A BYE, which browsers send when they pause a source, does not end the pictures."""
     async with testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
-        bye = RtcpByePacket(sources=[peer._sender._ssrc])
-        await peer._sender.transport._send_rtp(bytes(bye))
+        bye = RtcpByePacket(sources=[peer._senders["video"]._ssrc])
+        await peer._senders["video"].transport._send_rtp(bytes(bye))
         await peer.set()
         await peer.apply(scene())
 
@@ -98,15 +98,15 @@ async def test_many_rtp_sources_do_not_keep_a_session_open(
         await peer.apply(scene())
     async with leaks(), testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
-        assert peer.session is not None and peer.session._receiver is not None
-        sender, receiver = peer._sender, peer.session._receiver
+        assert peer.session is not None
+        sender, receiver = peer._senders["video"], peer.session._receivers[0]
         payload_type = peer._connection.getTransceivers()[0]._codecs[0].payloadType or 0
         for number in range(100):
             packet = RtpPacket(payload_type=payload_type, ssrc=1000 + number, payload=b"\x10\0")
             await sender.transport._send_rtp(
                 packet.serialize(sender._RTCRtpSender__rtp_header_extensions_map)
             )
-        streams: Any = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
+        streams: Any = receiver._RTCRtpReceiver__remote_streams  # type: ignore[union-attr]
         await until(lambda: len(streams) > 20)
         await peer.set()
         assert len(streams) <= 31
@@ -121,14 +121,14 @@ async def test_connection_that_cannot_close_gives_its_sockets_back(
     never = asyncio.Event()
     async with leaks(), testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
-        assert peer.session is not None and peer.session._sender is not None
-        stop = peer.session._sender.stop
+        assert peer.session is not None
+        stop = peer.session._senders[0].stop
 
         async def hang() -> None:
             await stop()
             await never.wait()
 
-        monkeypatch.setattr(peer.session._sender, "stop", hang)
+        monkeypatch.setattr(peer.session._senders[0], "stop", hang)
     assert "took more than" in caplog.text
 
 
@@ -228,7 +228,7 @@ async def test_nack_storm_is_answered_once() -> None:
     async with testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
         assert peer.session is not None
-        sender = peer.session._sender
+        sender = peer.session._senders[0]
         assert isinstance(sender, VideoSender)
         sent = 0
         send = sender.transport._send_rtp
@@ -309,8 +309,7 @@ async def test_session_may_end_at_any_moment_of_connecting(
                 connection.localDescription.sdp, {}, Peer(None, {}), IceOptions((), LOOPBACK)
             )
             await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
-            assert session._receiver is not None
-            dtls = session._receiver.transport
+            dtls = session._receivers[0].transport
             async with asyncio.timeout(5):
                 while dtls.state == "new":  # noqa: ASYNC110 - each step of the loop counts
                     await asyncio.sleep(0)
@@ -345,10 +344,10 @@ async def test_cancelled_call_has_ended_before_the_next_begins() -> None:
     one, two = (Call(signature, None, loop, lock) for _ in range(2))
     one.open()
     two.open()
-    first = asyncio.create_task(asyncio.to_thread(one, frame, {}))
+    first = asyncio.create_task(asyncio.to_thread(one.of_picture, frame, {}))
     await asyncio.wait_for(entered.wait(), 5)
     second.set()
-    after = asyncio.create_task(asyncio.to_thread(two, frame, {}))
+    after = asyncio.create_task(asyncio.to_thread(two.of_picture, frame, {}))
     one.cancel()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await first
@@ -407,7 +406,7 @@ def test_picture_of_giant_size_is_not_decoded() -> None:
 
 def test_clock_never_leaves_64_bits() -> None:
     """Whatever timestamps a peer makes up, the NTP time of a report fits its field."""
-    clock = SourceClock()
+    clock = SourceClock(VIDEO_RATE)
     clock.observe(0)
     for pts in (-(1 << 60), 1 << 60):
         assert 0 <= clock.ntp(pts) < 1 << 64

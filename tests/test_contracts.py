@@ -29,7 +29,7 @@ from aiortc import (
     rtcrtpsender,
     rtp,
 )
-from aiortc.codecs import get_encoder
+from aiortc.codecs import depayload, get_decoder, get_encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcicetransport import parse_stun_turn_uri
@@ -43,16 +43,20 @@ from aiortc.sdp import SessionDescription
 from aiortc.utils import uint16_add
 
 from rtcstream.media import to_frame
+from rtcstream.transport import encoder as encoding
 from rtcstream.transport.clock import NTP_UNIX_OFFSET
 from rtcstream.transport.decoder import FFMPEG_NAMES
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.transport.jitterbuffer import VideoJitterBuffer
 from rtcstream.transport.peer import PeerConnection
-from rtcstream.transport.receiver import VideoReceiver
-from rtcstream.transport.sender import VideoSender
+from rtcstream.transport.receiver import AudioReceiver, MediaReceiver, VideoReceiver
+from rtcstream.transport.sender import AudioSender, MediaSender, VideoSender
+from rtcstream.transport.sound import to_frame as to_sound
 
 VP8 = RTCRtpCodecParameters("video/VP8", clockRate=90_000, payloadType=96)
 H264 = RTCRtpCodecParameters("video/H264", clockRate=90_000, payloadType=97)
+OPUS = RTCRtpCodecParameters("audio/opus", clockRate=48_000, channels=2, payloadType=98)
+PCMU = RTCRtpCodecParameters("audio/PCMU", clockRate=8000, channels=1, payloadType=0)
 
 SENDER = {
     "_RTCRtpSender__encoder": "REMB would not reach our encoder, whose bitrate would stay",
@@ -180,8 +184,8 @@ async def test_what_a_receiver_has(name: str, otherwise: str) -> None:
 
 def test_every_declared_name_is_held() -> None:
     """A name that a class body declares has its sentence here, and none has that is not used."""
-    assert annotated(VideoSender, RTCRtpSender) == {n for n in SENDER if n.startswith("_RTC")}
-    assert annotated(VideoReceiver, RTCRtpReceiver) == set(RECEIVER)
+    assert annotated(MediaSender, RTCRtpSender) == {n for n in SENDER if n.startswith("_RTC")}
+    assert annotated(MediaReceiver, RTCRtpReceiver) == set(RECEIVER)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +208,12 @@ def outline(method: Callable[..., Any]) -> str:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
+        (MediaSender, RTCRtpSender),
         (VideoSender, RTCRtpSender),
+        (AudioSender, RTCRtpSender),
+        (MediaReceiver, RTCRtpReceiver),
         (VideoReceiver, RTCRtpReceiver),
+        (AudioReceiver, RTCRtpReceiver),
         (PeerConnection, RTCPeerConnection),
         (VideoJitterBuffer, JitterBuffer),
     ],
@@ -317,19 +325,19 @@ async def connection() -> AsyncIterator[PeerConnection]:
 
 
 async def test_aiortc_makes_our_transceiver(connection: PeerConnection) -> None:
-    """The video transceiver has our sender and receiver, and aiortc keeps to these."""
+    """A transceiver has our sender and receiver of its kind, and aiortc keeps to these."""
+    sound = connection.addTransceiver("audio", "sendrecv")
+    assert (type(sound.sender), type(sound.receiver)) == (AudioSender, AudioReceiver)
     transceiver = connection.addTransceiver("video", "sendrecv")
     assert isinstance(transceiver.sender, VideoSender)
     assert isinstance(transceiver.receiver, VideoReceiver)
     assert transceiver.receiver._RTCRtpReceiver__rtcp_ssrc == transceiver.sender._ssrc  # type: ignore[attr-defined]
-    assert connection.getSenders() == [transceiver.sender]
-    assert connection.getReceivers() == [transceiver.receiver]
+    assert connection.getSenders() == [sound.sender, transceiver.sender]
+    assert connection.getReceivers() == [sound.receiver, transceiver.receiver]
     assert transceiver._offerDirection is None, "session.py reads it"
     assert {"_RTCRtpTransceiver__sender", "_RTCRtpTransceiver__receiver"} <= vars(
         RTCRtpTransceiver("video", transceiver.receiver, transceiver.sender)
     ).keys()
-    connection.addTransceiver("audio")
-    assert type(connection.getTransceivers()[1].sender) is RTCRtpSender
 
 
 async def test_aiortc_guards_our_channel(
@@ -405,6 +413,18 @@ def test_what_an_encoder_has(codec: RTCRtpCodecParameters) -> None:
 def test_what_decodes(name: str) -> None:
     """PyAV carries FFmpeg's own decoder of each codec that is negotiated."""
     assert av.CodecContext.create(name, "r").codec.is_decoder
+
+
+@pytest.mark.parametrize("codec", [OPUS, PCMU], ids=["opus", "PCMU"])
+def test_what_codes_sound(codec: RTCRtpCodecParameters) -> None:
+    """An encoder makes one packet of 20 ms, and aiortc's decoder makes 20 ms of that again."""
+    encoder = encoding.create(codec)
+    silence = np.zeros((960, 2), np.int16)
+    encoder.encode(to_sound(silence, 5))  # PCMU's resampler holds the first back
+    [payload], _ = encoder.encode(to_sound(silence, 965))
+    [frame] = get_decoder(codec).decode(JitterFrame(depayload(codec, payload), 5))
+    assert isinstance(frame, av.AudioFrame)
+    assert (frame.format.name, frame.samples * 50) == ("s16", frame.sample_rate)
 
 
 def test_what_is_negotiated() -> None:

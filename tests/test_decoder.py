@@ -21,16 +21,16 @@ from hypothesis import strategies as st
 
 from rtcstream.media import to_array, to_frame
 from rtcstream.transport import encoder as encoding
-from rtcstream.transport.clock import CLOCK_RATE, DRIFT, NTP_UNIX_OFFSET, SourceClock
+from rtcstream.transport.clock import DRIFT, NTP_UNIX_OFFSET, VIDEO_RATE, SourceClock
 from rtcstream.transport.decoder import VideoDecoder, is_keyframe
-from rtcstream.transport.jitterbuffer import VideoJitterBuffer
+from rtcstream.transport.jitterbuffer import AudioJitterBuffer, VideoJitterBuffer
 from rtcstream.transport.receiver import TimestampUnwrapper
 
 # Fewer examples than usual for a quick run; no time limits, on machines that are busy.
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-VP8 = RTCRtpCodecParameters("video/VP8", clockRate=CLOCK_RATE, payloadType=96)
-H264 = RTCRtpCodecParameters("video/H264", clockRate=CLOCK_RATE, payloadType=97)
+VP8 = RTCRtpCodecParameters("video/VP8", clockRate=VIDEO_RATE, payloadType=96)
+H264 = RTCRtpCodecParameters("video/H264", clockRate=VIDEO_RATE, payloadType=97)
 CODECS = pytest.mark.parametrize("codec", [VP8, H264], ids=["VP8", "H264"])
 FIRST = 2**32 - 3000
 
@@ -213,7 +213,9 @@ def packet(sequence: int, timestamp: int, marker: int = 0) -> RtpPacket:
     return made
 
 
-def add(buffer: VideoJitterBuffer, *packets: RtpPacket) -> list[tuple[bytes, int]]:
+def add(
+    buffer: VideoJitterBuffer | AudioJitterBuffer, *packets: RtpPacket
+) -> list[tuple[bytes, int]]:
     """What a receiver gets for these packets: first from `add`, then from `pop`."""
     frames = []
     for each in packets:
@@ -293,6 +295,35 @@ def test_packets_in_any_order(order: list[int], ends: set[int], start: int) -> N
     assert [timestamp for _, timestamp in released] == list(range(len(ends) + 1))
 
 
+@pytest.mark.parametrize("start", [0, 65534, 65535])
+def test_sound_waits_for_nothing(start: int) -> None:
+    """A packet of sound is a frame at once; one that comes too early waits for its turn."""
+    buffer = AudioJitterBuffer()
+    assert buffer.pop() is None
+    for number in range(5):
+        expected = (b"%d," % (start + number), number)
+        assert add(buffer, packet(start + number, number)) == [expected]
+    assert add(buffer, packet(start + 6, 6)) == []
+    assert [at for _, at in add(buffer, packet(start + 5, 5))] == [5, 6]
+
+
+def test_a_lost_packet_of_sound() -> None:
+    """A missing packet is waited for until three others are there; late or again, it is let go."""
+    buffer = AudioJitterBuffer()
+    add(buffer, packet(0, 0))
+    assert add(buffer, packet(2, 2), packet(3, 3)) == []
+    assert [at for _, at in add(buffer, packet(4, 4))] == [2, 3, 4]
+    assert add(buffer, packet(1, 1), packet(4, 4)) == []
+    assert [at for _, at in add(buffer, packet(5, 5))] == [5]
+
+
+def test_sound_that_begins_anew() -> None:
+    """A sender whose numbers go back by far has started again, and is heard."""
+    buffer = AudioJitterBuffer()
+    add(buffer, packet(30_000, 0))
+    assert [at for _, at in add(buffer, packet(7, 9), packet(8, 10))] == [9, 10]
+
+
 # Timestamps and the clock
 
 
@@ -321,34 +352,34 @@ def seconds(ntp: int) -> float:
 
 def test_the_earliest_arrivals_set_the_clock() -> None:
     """A frame that was held up on its way is dated by those that were not."""
-    clock = SourceClock()
+    clock = SourceClock(VIDEO_RATE)
     for number, delay in enumerate([0.080, 0.020, 0.300, 0.020]):
-        clock.observe(number * CLOCK_RATE, 1000.0 + number + delay)
+        clock.observe(number * VIDEO_RATE, 1000.0 + number + delay)
     assert seconds(clock.ntp(0)) == pytest.approx(1000.02, abs=0.002)
-    assert seconds(clock.ntp(3 * CLOCK_RATE)) == pytest.approx(1003.02, abs=0.002)
-    assert seconds(clock.ntp(-CLOCK_RATE // 2)) == pytest.approx(999.52, abs=0.002)
+    assert seconds(clock.ntp(3 * VIDEO_RATE)) == pytest.approx(1003.02, abs=0.002)
+    assert seconds(clock.ntp(-VIDEO_RATE // 2)) == pytest.approx(999.52, abs=0.002)
 
 
 def test_the_clock_follows_a_drifting_crystal() -> None:
     """A source whose clock runs slow is followed, as fast as crystals drift and no faster."""
-    clock = SourceClock()
+    clock = SourceClock(VIDEO_RATE)
     for number in range(1000):
-        clock.observe(number * CLOCK_RATE, 1000.0 + number * (1 + DRIFT / 2))
-    assert seconds(clock.ntp(999 * CLOCK_RATE)) == pytest.approx(1999 + 999 * DRIFT / 2, abs=1e-4)
-    clock.observe(1000 * CLOCK_RATE, 2100.0)
-    assert seconds(clock.ntp(1000 * CLOCK_RATE)) == pytest.approx(2000.3, abs=0.1)
+        clock.observe(number * VIDEO_RATE, 1000.0 + number * (1 + DRIFT / 2))
+    assert seconds(clock.ntp(999 * VIDEO_RATE)) == pytest.approx(1999 + 999 * DRIFT / 2, abs=1e-4)
+    clock.observe(1000 * VIDEO_RATE, 2100.0)
+    assert seconds(clock.ntp(1000 * VIDEO_RATE)) == pytest.approx(2000.3, abs=0.1)
 
 
 def test_a_clock_set_back() -> None:
     """The wall clock's being set back is followed at once."""
-    clock = SourceClock()
+    clock = SourceClock(VIDEO_RATE)
     clock.observe(0, 1000.0)
-    clock.observe(CLOCK_RATE, 901.0)
-    assert seconds(clock.ntp(CLOCK_RATE)) == pytest.approx(901.0)
+    clock.observe(VIDEO_RATE, 901.0)
+    assert seconds(clock.ntp(VIDEO_RATE)) == pytest.approx(901.0)
 
 
 def test_a_clock_that_has_seen_nothing() -> None:
     """Before the first frame, now is the best guess; the form is NTP's 64 bits."""
-    ntp = SourceClock().ntp(12345)
+    ntp = SourceClock(VIDEO_RATE).ntp(12345)
     assert seconds(ntp) == pytest.approx(time.time(), abs=5)
     assert 0 < ntp < 2**64

@@ -25,7 +25,10 @@ from rtcstream.session import MediaSession
 from rtcstream.types import AudioFormat, PixelFormat
 
 NAMES = [
-    *("Box", "Image", "Label", "Peer", "RGBImage", "Range", "Samples", "Session"),
+    *("AudioChunk", "Image", "RGBImage", "Recording", "Samples", "Utterance", "VideoChunk"),
+    "VideoRecording",
+    *("Block", "Channels", "Label", "Limit", "Live", "Range", "Rate", "Turn"),
+    *("Box", "Peer", "Progress", "Session"),
     *("CommandError", "ControlError", "MessageError", "NegotiationError", "ResultError"),
     *("RtcStreamError", "SessionClosed", "SignatureError"),
     *("Stream", "serve"),
@@ -144,6 +147,7 @@ def test_how_a_stream_describes_itself() -> None:
         "outputs": ["video", "data"],
         "limits": {"time_limit": None, "concurrency_limit": None},
         "maxFps": 15,
+        "take": None,
     }
     named = Stream(outline, title="Art", description="Mine.")
     assert (named.title, named.description) == ("Art", "Mine.")

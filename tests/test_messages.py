@@ -21,6 +21,7 @@ from rtcstream.messages import (
     Log,
     Progress,
     Result,
+    Run,
     ServerData,
     ServerMessage,
     Set,
@@ -54,10 +55,11 @@ data = st.recursive(
         ('{"type": "set", "seq": 1, "values": {}, "later": true}', Set(1, {})),
         ('{"type": "data", "data": [1, {"a": null}]}', ClientData([1, {"a": None}])),
         ('{"type": "data", "data": null}', ClientData(None)),
+        ('{"type": "run"}', Run()),
         (' {"data": "\\ud83d\\udeb2", "type": "data"}\n', ClientData("🚲")),
     ],
 )
-def test_what_a_page_says(message: str, expected: Set | ClientData) -> None:
+def test_what_a_page_says(message: str, expected: Set | ClientData | Run) -> None:
     """Each message to the server is read as its own type; fields of a later version are let be."""
     assert parse(message) == expected
 
@@ -76,7 +78,7 @@ def test_what_a_page_says(message: str, expected: Set | ClientData) -> None:
         ("[]", 'the message must be a JSON object with a "type"'),
         ("null", "must be a JSON object"),
         ('"set"', "must be a JSON object"),
-        ("{}", 'there is no message type None here; there are "set" and "data"'),
+        ("{}", 'there is no message type None here; there are "set", "data", "run" and'),
         ('{"type": "SET"}', "there is no message type 'SET' here"),
         ('{"type": ["set"]}', "there is no message type ['set'] here"),
         ('{"type": "data"}', 'a "data" message must carry "data"'),
@@ -126,14 +128,14 @@ def test_a_set_without_seq_or_values() -> None:
 def test_any_text_is_read_or_refused(message: str | bytes) -> None:
     """No text or bytes whatever makes parsing fail in another way than a MessageError."""
     with contextlib.suppress(MessageError):
-        assert isinstance(parse(message), Set | ClientData)
+        assert isinstance(parse(message), Set | ClientData | Run)
 
 
 @few
 @given(
     st.dictionaries(text, data)
     | st.fixed_dictionaries(
-        {"type": st.sampled_from(["set", "data"]) | data},
+        {"type": st.sampled_from(["set", "data", "run"]) | data},
         optional={"seq": st.integers() | data, "values": st.dictionaries(text, data), "data": data},
     )
 )
@@ -151,8 +153,10 @@ def test_any_object_is_read_or_refused(message: dict[str, Any]) -> None:
             read.values,
         )
         assert type(read.seq) is int and 0 <= read.seq <= MAX_SEQ
-    else:
+    elif isinstance(read, ClientData):
         assert (message["type"], message["data"]) == ("data", read.data)
+    else:
+        assert message["type"] == "run"
 
 
 @few

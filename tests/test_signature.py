@@ -12,7 +12,8 @@ import cv2
 import pytest
 
 from rtcstream import Image, Range, Session, SignatureError
-from rtcstream.signature import ResultSlot, Signature, read
+from rtcstream.annotations import ResultSlot
+from rtcstream.signature import Signature, read
 
 NAMES: dict[str, Any] = {}
 exec(
@@ -78,8 +79,8 @@ def from_source(source: str) -> Signature:
 def test_pictures_in_and_out(source: str, expected: tuple[Any, ...]) -> None:
     """The image parameter and the return type say how the function sees its pictures."""
     found = from_source(source)
-    assert (found.image_in, found.image_out, found.image_optional) == expected
-    assert (found.results, found.controls, found.session_parameter) == ((), (), None)
+    assert (found.picture_in, found.out.picture, found.out.optional) == expected
+    assert (found.out.results, found.controls, found.session_parameter) == ((), (), None)
     assert found.is_async == source.startswith("async")
 
 
@@ -114,9 +115,9 @@ def test_pictures_in_and_out(source: str, expected: tuple[Any, ...]) -> None:
 def test_results(source: str, out: str | None, results: list[tuple[str | None, bool]]) -> None:
     """Whatever stands beside the image, or alone, is a result, named by its label."""
     found = from_source(f"def f(image: Image) {source}: ...")
-    assert found.results == tuple(ResultSlot(*each) for each in results)
-    assert found.image_out == (None if out is None else out.removesuffix("?"))
-    assert found.image_optional == (out is not None and out.endswith("?"))
+    assert found.out.results == tuple(ResultSlot(*each) for each in results)
+    assert found.out.picture == (None if out is None else out.removesuffix("?"))
+    assert found.out.optional == (out is not None and out.endswith("?"))
 
 
 def f_everything(
@@ -142,9 +143,9 @@ def test_everything_at_once() -> None:
         "f_everything",
         "A sentence.",
     )
-    assert (found.image_parameter, found.session_parameter) == ("image", "session")
+    assert (found.media_parameter, found.session_parameter) == ("image", "session")
     assert tuple(control.name for control in found.controls) == EVERYTHING
-    assert not found.image_positional
+    assert not found.media_positional
 
 
 @pytest.mark.parametrize(
@@ -162,9 +163,9 @@ def test_everything_at_once() -> None:
 def test_the_order_of_parameters(parameters: str, image_positional: bool) -> None:
     """The session is injected at any place; an image that is not first is given by name."""
     found = from_source(f"def f({parameters}) -> Image: ...")
-    assert (found.image_parameter, found.session_parameter) == ("image", "session")
+    assert (found.media_parameter, found.session_parameter) == ("image", "session")
     assert [control.name for control in found.controls] == ["size"]
-    assert found.image_positional == image_positional
+    assert found.media_positional == image_positional
 
 
 def test_annotations_that_are_strings() -> None:
@@ -260,7 +261,7 @@ def test_what_a_partial_binds() -> None:
 
     found = read(functools.partial(blend, 0.5, size=9))
     assert [(control.name, control.default) for control in found.controls] == [("size", 9)]
-    assert (found.image_parameter, found.image_positional) == ("image", True)
+    assert (found.media_parameter, found.media_positional) == ("image", True)
     assert found.description == "Blends."
 
 
@@ -268,16 +269,20 @@ def test_what_a_partial_binds() -> None:
     ("parameters", "parameter", "sentence"),
     [
         # The image
-        ("", None, "it takes no image; write a parameter like `image: Image`"),
-        ("size: int = 1", None, "it takes no image; write a parameter like `image: Image`"),
-        ("a: Image, b: Image", "b", "'a' is the image already; keep one"),
-        ("a: Image, b: av.VideoFrame", "b", "'a' is the image already; keep one"),
-        ("image: Image = None", "image", "the image comes from the camera; drop its default"),
-        ("image: Image | None", "image", "it is always there; write `Image` without `None`"),
-        ("image: np.ndarray", "image", "an array could be anything; write `Image` (BGR), or"),
-        ("image: NDArray[np.uint8]", "image", "an array could be anything; write `Image` (BGR)"),
-        ("samples: Samples", "samples", "sound is not served yet"),
-        ("frame: av.AudioFrame", "frame", "sound is not served yet"),
+        ("", None, "it takes no image and no sound; write a parameter like `image: Image`"),
+        ("size: int = 1", None, "it takes no image and no sound; write a parameter like"),
+        ("a: Image, b: Image", "b", "'a' is what it takes already; keep one, or give the Stream"),
+        ("a: Image, b: av.VideoFrame", "b", "'a' is what it takes already; keep one, or give"),
+        ("a: Image, b: Samples", "b", "two functions: Stream(video=f, audio=g)"),
+        ("image: Image = None", "image", "it comes from the camera; drop its default"),
+        ("samples: Samples = None", "samples", "it comes from the microphone; drop its default"),
+        ("image: Image | None", "image", "it is always there; write it without `None`"),
+        ("image: np.ndarray", "image", "an array could be anything; write `Image` (BGR), `RGB"),
+        ("image: NDArray[np.uint8]", "image", "write `Image` (BGR), `RGBImage` or `Samples`"),
+        ("chunk: AudioChunk", "chunk", "chunks are what a generator yields; take Samples"),
+        ("samples: 'Annotated[Samples, Block(0)]'", None, "seconds must be from 0.005 to 60"),
+        ("samples: 'Annotated[Samples, Rate(1)]'", None, "hz must be from 8000 to 192000"),
+        ("samples: 'Annotated[Samples, Channels(6)]'", None, "count must be 1 or 2"),
         # Controls
         ("image, size: int", "size", "a control needs a default: its first value, after `=`"),
         (
@@ -295,7 +300,10 @@ def test_what_a_partial_binds() -> None:
         ("image, x: Annotated[str, Range(1, 9)] = ''", "x", "goes with int or float only"),
         ("image, x: int = 1, /", "x", "it is given by name, so it must not stand before `/`"),
         ("image, s: Session, /", "s", "it is given by name, so it must not stand before `/`"),
-        ("image, a: Session, b: Session", "b", "'a' is the session already; keep one"),
+        ("image, a: Session, b: Session", "b", "'a' is the Session already; keep one"),
+        ("image, a: Progress, b: Progress", "b", "'a' is the Progress already; keep one"),
+        ("image, x: Live[int] = 1", "x", "a Live control has a Live default: `hz: Live[float]"),
+        ("image, x: int = Live(1)", "x", "a Live control has a Live default"),
         ("image, *args: int", "args", "a control needs a name and a type; write them one by one"),
         ("image, **rest: int", "rest", "a control needs a name and a type; write them one by one"),
         # Annotations that cannot be read
@@ -316,23 +324,27 @@ def test_wrong_parameters(parameters: str, parameter: str | None, sentence: str)
     [
         ("-> tuple[Image]", "write `-> Image`, or `-> tuple[Image, T]` with results"),
         ("-> tuple[Image, ...]", "write `-> Image`, or `-> tuple[Image, T]` with results"),
-        ("-> tuple[str, Image]", "the image comes first, and once: `-> tuple[Image, T]`"),
-        ("-> tuple[Image, Image]", "the image comes first, and once"),
-        ("-> list[RGBImage]", "the image comes first, and once"),
-        ("-> Image | str", "the image comes first, and once"),
-        ("-> tuple[int, av.VideoFrame]", "the image comes first, and once"),
-        ("-> np.ndarray", "an array could be anything; write `Image` (BGR), or `RGBImage`"),
+        ("-> tuple[str, Image]", "the image or the sound comes first, and once: `-> tuple["),
+        ("-> tuple[Image, Image]", "the image or the sound comes first, and once"),
+        ("-> list[RGBImage]", "the image or the sound comes first, and once"),
+        ("-> Image | str", "the image or the sound comes first, and once"),
+        ("-> tuple[int, av.VideoFrame]", "the image or the sound comes first, and once"),
+        ("-> np.ndarray", "an array could be anything; write `Image` (BGR), `RGBImage` or"),
         ("-> NDArray[np.uint8]", "an array could be anything; write `Image` (BGR)"),
-        ("-> set[str]", "set[str] cannot be sent to a page; return Image, text, numbers, lists"),
+        ("-> set[str]", "set[str] cannot be sent to a page; return Image, Samples, text, numbers"),
         ("-> tuple[Image, bytes]", "bytes cannot be sent to a page"),
         ("-> list[complex]", "complex cannot be sent to a page"),
-        ("-> Samples", "sound is not served yet"),
-        ("-> tuple[Image, Samples]", "sound is not served yet"),
-        ("-> Iterator[Image]", "generators are not served yet"),
-        ("-> AsyncIterator[int]", "generators are not served yet"),
-        ("-> Iterator[Image] | None", "generators are not served yet"),
-        ("-> Image: yield image", "generators are not served yet"),
-        (": yield image", "generators are not served yet"),
+        ("-> Samples", "a function of pictures returns no sound; yield it instead"),
+        ("-> tuple[Image, Samples]", "a function of pictures returns no sound; yield it"),
+        ("-> Annotated[Samples, Block(1.0)]", "Block is for what a function takes"),
+        ("-> AudioChunk", "chunks are yielded: `-> Iterator[AudioChunk]`"),
+        ("-> Iterator[Image]", "what yields takes no camera and no microphone; return, or"),
+        ("-> AsyncIterator[int]", "what yields takes no camera and no microphone"),
+        ("-> Iterator[Image] | None", "say what it yields: `-> Iterator[Image]`"),
+        ("-> Iterator", "say what it yields: `-> Iterator[Image]`"),
+        ("-> tuple[Image, Iterator[str]]", "an iterator must be all that is returned"),
+        ("-> Image: yield image", "it yields, so write `-> Iterator[Image]`"),
+        (": yield image", "it yields, so write `-> Iterator[Image]`"),
     ],
 )
 @pytest.mark.parametrize("definition", ["def", "async def"])
@@ -370,8 +382,8 @@ class Generator:
         (None, "NoneType", "a Stream wraps a function, not NoneType"),
         ("app.py", "str", "a Stream wraps a function, not str"),
         (Needy, "Needy", "but needs 'model'; give that a default, or give the Stream an instance"),
-        (Generator, "Generator", "generators are not served yet"),
-        (Generator(), "Generator", "generators are not served yet"),
+        (Generator, "Generator", "what yields takes no camera and no microphone"),
+        (Generator(), "Generator", "what yields takes no camera and no microphone"),
         (cv2.flip, "flip", "Python cannot see its parameters; wrap it in a `def` of your own"),
         (max, "max", "Python cannot see its parameters"),
     ],

@@ -4,12 +4,15 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import av
+from aiortc.codecs import get_decoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+
+from .clock import AUDIO_RATE
 
 logger = logging.getLogger(__name__)
 
@@ -20,27 +23,28 @@ MAX_PIXELS = 4096 * 4096
 """Of a picture that is decoded: VP8 can say 16383x16383 in a few kilobytes."""
 
 Task = tuple[RTCRtpCodecParameters, JitterFrame]
+FrameT = TypeVar("FrameT", av.VideoFrame, av.AudioFrame)
 
 
-class VideoDecoder:
-    """Decodes every frame in order, since each builds on the last, and hands on the pictures.
+class Decoder(Generic[FrameT]):
+    """Decodes every frame in order, since each builds on the last, and hands on what it gives.
 
     Stands where aiortc has a ``queue.Queue`` (``put``) and a thread (``join``): theirs has no
-    bound, is waited for on the event loop, and ends silently on an unexpected error. When ours
-    falls ``LIMIT`` frames behind it drops them all, asks for a keyframe, and goes on there.
+    bound, is waited for on the event loop, and ends silently on an unexpected error.
     """
 
     LIMIT = 60
 
     def __init__(self, picture_lost: threading.Event) -> None:
-        self.sink: Callable[[av.VideoFrame], None] | None = None
+        self.sink: Callable[[FrameT], None] | None = None
         self.dropped = 0
         self._picture_lost = picture_lost
         self._tasks: deque[Task] = deque()
         self._changed = threading.Condition()
         self._parameters: RTCRtpCodecParameters | None = None
         self._closed = False
-        self._awaiting_keyframe = False
+        self._codec: Any = None
+        self._codec_name: str | None = None
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="rtcstream-decoder", daemon=True).start()
@@ -51,21 +55,9 @@ class VideoDecoder:
             if task is None:
                 self._closed = True
                 self._tasks.clear()
-            elif not self._closed and task[1].data:
-                # An empty frame (a probe made of padding alone) would put FFmpeg's decoder into
-                # drain, for good.
-                if self._awaiting_keyframe and not is_keyframe(task[0].name, task[1].data):
-                    self.dropped += 1
-                    return
-                self._awaiting_keyframe = False
-                if len(self._tasks) >= self.LIMIT:
-                    self.dropped += len(self._tasks)
-                    self._tasks.clear()
-                    self._awaiting_keyframe = not is_keyframe(task[0].name, task[1].data)
-                    self._picture_lost.set()
-                    if self._awaiting_keyframe:
-                        self.dropped += 1
-                        return
+            # An empty frame (a probe made of padding alone) would put FFmpeg's decoder into drain,
+            # for good.
+            elif not self._closed and task[1].data and self._admit(task):
                 self._tasks.append(task)
                 self._parameters = task[0]
             self._changed.notify()
@@ -78,6 +70,14 @@ class VideoDecoder:
     def join(self) -> None:
         """Nothing to wait for: the thread is a daemon and ends by itself after ``put(None)``."""
 
+    def _admit(self, task: Task) -> bool:
+        """Whether a frame is to be decoded; makes room for it in a full queue."""
+        raise NotImplementedError
+
+    def _decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> list[FrameT]:
+        """What an encoded frame gives. Raises av.FFmpegError."""
+        raise NotImplementedError
+
     def _take(self) -> Task | None:
         with self._changed:
             while not self._tasks and not self._closed:
@@ -85,27 +85,17 @@ class VideoDecoder:
             return None if self._closed else self._tasks.popleft()
 
     def _run(self) -> None:
-        codec: Any = None
-        codec_name = None
         while (task := self._take()) is not None:
             parameters, encoded = task
             try:
-                if parameters.name != codec_name:
-                    codec = av.CodecContext.create(FFMPEG_NAMES[parameters.name], "r")
-                    codec.thread_count = 1  # more would hold frames back to fill the threads
-                    codec.options = {"max_pixels": str(MAX_PIXELS)}
-                    codec_name = parameters.name
-                packet = av.Packet(encoded.data)
-                packet.pts = encoded.timestamp
-                packet.time_base = VIDEO_TIME_BASE
-                frames = codec.decode(packet)
+                frames = self._decode(parameters, encoded)
             except av.FFmpegError as error:
                 logger.debug("a %s frame could not be decoded: %s", parameters.name, error)
                 self._picture_lost.set()
                 continue
             except Exception:
                 logger.exception("the %s decoder failed and is made anew", parameters.name)
-                codec_name = None
+                self._codec_name = None
                 self._picture_lost.set()
                 continue
             sink = self.sink
@@ -115,6 +105,60 @@ class VideoDecoder:
                         sink(frame)
                     except Exception:
                         logger.exception("a decoded frame could not be handed on")
+
+
+class VideoDecoder(Decoder[av.VideoFrame]):
+    """Pictures. When it falls ``LIMIT`` frames behind it drops them all, asks for a keyframe, and
+    goes on there."""
+
+    def __init__(self, picture_lost: threading.Event) -> None:
+        super().__init__(picture_lost)
+        self._awaiting_keyframe = False
+
+    def _admit(self, task: Task) -> bool:
+        keyframe = is_keyframe(task[0].name, task[1].data)
+        if len(self._tasks) >= self.LIMIT:
+            self.dropped += len(self._tasks)
+            self._tasks.clear()
+            self._awaiting_keyframe = True
+            self._picture_lost.set()
+        if self._awaiting_keyframe and not keyframe:
+            self.dropped += 1
+            return False
+        self._awaiting_keyframe = False
+        return True
+
+    def _decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> list[av.VideoFrame]:
+        if codec.name != self._codec_name:
+            self._codec = av.CodecContext.create(FFMPEG_NAMES[codec.name], "r")
+            self._codec.thread_count = 1  # more would hold frames back to fill the threads
+            self._codec.options = {"max_pixels": str(MAX_PIXELS)}
+            self._codec_name = codec.name
+        packet = av.Packet(encoded.data)
+        packet.pts = encoded.timestamp
+        packet.time_base = VIDEO_TIME_BASE
+        return self._codec.decode(packet)  # type: ignore[no-any-return]
+
+
+class AudioDecoder(Decoder[av.AudioFrame]):
+    """Sound. When it falls ``LIMIT`` packets (over a second) behind, the oldest goes; the reader
+    sees the hole by the timestamps."""
+
+    def _admit(self, task: Task) -> bool:
+        if len(self._tasks) >= self.LIMIT:
+            self.dropped += 1
+            self._tasks.popleft()
+        return True
+
+    def _decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> list[av.AudioFrame]:
+        if codec.name != self._codec_name:
+            self._codec = get_decoder(codec)
+            self._codec_name = codec.name
+        frames: list[av.AudioFrame] = self._codec.decode(encoded)
+        for frame in frames:
+            # In the ticks of Opus, whatever the codec's own clock is (8000 for G.711 and G.722).
+            frame.pts = encoded.timestamp * AUDIO_RATE // codec.clockRate
+        return frames
 
 
 def is_keyframe(codec: str, data: bytes) -> bool:

@@ -54,3 +54,48 @@ class VideoJitterBuffer(JitterBuffer):
         self.remove(len(packets))
         data = b"".join(packet._data for packet in packets)  # type: ignore[attr-defined]
         return JitterFrame(data=data, timestamp=packets[0].timestamp)
+
+
+class AudioJitterBuffer:
+    """Audio packets in order, at once while none is missing.
+
+    Nothing is played here, so there is nothing to smooth: the receiver of what we send has a
+    buffer for that, and sees the source's timestamps. A packet that is missing is waited for until
+    ``PATIENCE`` later ones are there. aiortc holds back 80 ms of sound always, and 280 after a
+    loss.
+    """
+
+    PATIENCE = 3
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, RtpPacket] = {}
+        self._next: int | None = None
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Take a packet; returns like aiortc's: whether a picture was lost (never), and a frame."""
+        if self._next is None:
+            self._next = packet.sequence_number
+        if _ahead(packet.sequence_number, self._next) >= 0:
+            self._waiting[packet.sequence_number] = packet
+        elif _ahead(self._next, packet.sequence_number) > 1000:  # the sender has started anew
+            self._waiting = {packet.sequence_number: packet}
+            self._next = packet.sequence_number
+        return False, self.pop()
+
+    def pop(self) -> JitterFrame | None:
+        """The next packet, if it is there or no longer waited for."""
+        if self._next is None or not self._waiting:
+            return None
+        if self._next not in self._waiting:
+            if len(self._waiting) < self.PATIENCE:
+                return None
+            origin = self._next
+            self._next = min(self._waiting, key=lambda number: _ahead(number, origin))
+        packet = self._waiting.pop(self._next)
+        self._next = (self._next + 1) & 0xFFFF
+        return JitterFrame(data=packet._data, timestamp=packet.timestamp)  # type: ignore[attr-defined]
+
+
+def _ahead(a: int, b: int) -> int:
+    """By how much the sequence number ``a`` is after ``b``, negative when before (RFC 1982)."""
+    return ((a - b + 0x8000) & 0xFFFF) - 0x8000

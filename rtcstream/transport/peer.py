@@ -21,8 +21,8 @@ from aiortc.sdp import SessionDescription
 
 from ..errors import NegotiationError
 from .ice import IceOptions, gather_on, usable_offer
-from .receiver import VideoReceiver
-from .sender import VideoSender
+from .receiver import AudioReceiver, VideoReceiver
+from .sender import AudioSender, VideoSender
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ MAX_FRAGMENTS = 4096
 
 
 class PeerConnection(RTCPeerConnection):
-    """An ``RTCPeerConnection`` whose video goes through VideoSender and VideoReceiver.
+    """An ``RTCPeerConnection`` whose media goes through senders and receivers of our own.
 
     aiortc looks its parts up by name for the whole process; overriding where they are made keeps
     the change to our own connections.
@@ -61,9 +61,14 @@ class PeerConnection(RTCPeerConnection):
         transceiver: Any = super()._RTCPeerConnection__createTransceiver(  # type: ignore[misc]
             direction, kind, sender_track
         )
-        if kind == "video" and sender_track is None:
+        if sender_track is None:
             transport = transceiver.receiver.transport
-            sender, receiver = VideoSender(transport), VideoReceiver(transport)
+            sender: VideoSender | AudioSender
+            receiver: VideoReceiver | AudioReceiver
+            if kind == "video":
+                sender, receiver = VideoSender(transport), VideoReceiver(transport)
+            else:
+                sender, receiver = AudioSender(transport), AudioReceiver(transport)
             sender._stream_id = transceiver.sender._stream_id
             receiver._set_rtcp_ssrc(sender._ssrc)
             transceiver._RTCRtpTransceiver__sender = sender
@@ -130,10 +135,9 @@ class PeerConnection(RTCPeerConnection):
         """A trickled candidate of the peer."""
         await self.addIceCandidate(candidate)
 
-    @property
-    def video(self) -> RTCRtpTransceiver | None:
-        """The first video section, which is the one that is used."""
-        return next((t for t in self.getTransceivers() if t.kind == "video"), None)
+    def section(self, kind: str) -> RTCRtpTransceiver | None:
+        """The first section of a kind, which is the one that is used."""
+        return next((t for t in self.getTransceivers() if t.kind == kind), None)
 
     async def close_within(self, timeout: float) -> None:
         """Close; what has not ended by then is left to end by itself, and logged."""

@@ -1,19 +1,18 @@
-"""Video from the peer: RTP to pictures, handed to ``sink`` on the decoder's thread."""
+"""Media from the peer: RTP to frames, handed to ``sink`` on the decoder's thread."""
 
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic
 
 import av
 from aiortc import RTCRtpReceiver
-from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtp import AnyRtcpPacket, RtcpByePacket, RtpPacket
 
-from .clock import SourceClock
-from .decoder import VideoDecoder
-from .jitterbuffer import VideoJitterBuffer
+from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
+from .decoder import AudioDecoder, Decoder, FrameT, VideoDecoder
+from .jitterbuffer import AudioJitterBuffer, VideoJitterBuffer
 
 MAX_SOURCES = 31
 """RTP sources (SSRCs) of one receiver; a browser has two, one for retransmissions."""
@@ -38,10 +37,10 @@ class TimestampUnwrapper:
         return self._last
 
 
-class VideoReceiver(RTCRtpReceiver):
+class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
     """aiortc's receiver with a jitter buffer and a decoder of our own.
 
-    A picture's ``pts`` is its RTP timestamp on the wire, unwrapped, in 1/90000 s.
+    A frame's ``pts`` is its RTP timestamp on the wire, unwrapped, in the codec's ticks.
     """
 
     # What is touched of aiortc's own; tests/test_contracts.py holds it to that.
@@ -49,35 +48,42 @@ class VideoReceiver(RTCRtpReceiver):
     _RTCRtpReceiver__decoder_error: threading.Event
     _RTCRtpReceiver__decoder_queue: Any
     _RTCRtpReceiver__decoder_thread: Any
-    _RTCRtpReceiver__jitter_buffer: JitterBuffer
+    _RTCRtpReceiver__jitter_buffer: Any
     _RTCRtpReceiver__rtcp_task: asyncio.Future[None] | None
     _RTCRtpReceiver__rtx_ssrc: dict[int, int]
     _RTCRtpReceiver__started: bool
     _RTCRtpReceiver__timestamp_mapper: Any
 
-    def __init__(self, transport: Any) -> None:
-        super().__init__("video", transport)
-        self.clock = SourceClock()
-        self._decoder = VideoDecoder(self._RTCRtpReceiver__decoder_error)
-        self._jitter_buffer = VideoJitterBuffer()
+    def __init__(
+        self,
+        kind: str,
+        transport: Any,
+        clock: SourceClock,
+        decoder: type[Decoder[FrameT]],
+        jitter_buffer: VideoJitterBuffer | AudioJitterBuffer,
+    ) -> None:
+        super().__init__(kind, transport)
+        self.clock = clock
+        self._decoder: Decoder[FrameT] = decoder(self._RTCRtpReceiver__decoder_error)
+        self._jitter_buffer = jitter_buffer
         self._unwrapper = TimestampUnwrapper()
         self._sources: set[int] = set()
         self._RTCRtpReceiver__decoder_queue = self._decoder
-        self._RTCRtpReceiver__jitter_buffer = self._jitter_buffer
+        self._RTCRtpReceiver__jitter_buffer = jitter_buffer
         self._RTCRtpReceiver__timestamp_mapper = self._unwrapper
 
     @property
-    def sink(self) -> Callable[[av.VideoFrame], None] | None:
-        """Called with every picture, on the decoder's thread; it must not block."""
+    def sink(self) -> Callable[[FrameT], None] | None:
+        """Called with every frame, on the decoder's thread; it must not block."""
         return self._decoder.sink
 
     @sink.setter
-    def sink(self, sink: Callable[[av.VideoFrame], None] | None) -> None:
+    def sink(self, sink: Callable[[FrameT], None] | None) -> None:
         if sink is None:
             self._decoder.sink = None
             return
 
-        def observed(frame: av.VideoFrame) -> None:
+        def observed(frame: FrameT) -> None:
             if frame.pts is not None:
                 self.clock.observe(frame.pts)
                 sink(frame)
@@ -123,3 +129,19 @@ class VideoReceiver(RTCRtpReceiver):
         while (frame := self._jitter_buffer.pop()) is not None:
             frame.timestamp = self._unwrapper.map(frame.timestamp)
             self._decoder.put_next(frame)
+
+
+class VideoReceiver(MediaReceiver[av.VideoFrame]):
+    """Pictures, each as soon as its last packet is there."""
+
+    def __init__(self, transport: Any) -> None:
+        clock, buffer = SourceClock(VIDEO_RATE), VideoJitterBuffer()
+        super().__init__("video", transport, clock, VideoDecoder, buffer)
+
+
+class AudioReceiver(MediaReceiver[av.AudioFrame]):
+    """Sound, each packet's as soon as it is its turn."""
+
+    def __init__(self, transport: Any) -> None:
+        clock, buffer = SourceClock(AUDIO_RATE), AudioJitterBuffer()
+        super().__init__("audio", transport, clock, AudioDecoder, buffer)

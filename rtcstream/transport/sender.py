@@ -1,6 +1,6 @@
-"""Video to the peer: the newest picture, encoded on a thread of its own, then packets.
+"""Media to the peer: each kind encoded on a thread of its own, then packets.
 
-Nothing queues: at most one picture waits (a newer one replaces it), one is being encoded or sent.
+Nothing queues behind the encoder: one frame at most is being encoded or sent.
 """
 
 import asyncio
@@ -19,8 +19,9 @@ from aiortc.rtp import RTP_HISTORY_SIZE, HeaderExtensionsMap, RtpPacket
 from aiortc.utils import uint16_add
 
 from . import encoder as encoding
-from .clock import SourceClock
+from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
 from .slot import Closed, Slot
+from .sound import SoundQueue
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +32,11 @@ RETRANSMIT_INTERVAL = 0.01
 """Seconds between two retransmissions of one packet: less than a round trip that needs them."""
 
 
-class VideoSender(RTCRtpSender):
+class MediaSender(RTCRtpSender):
     """aiortc's sender with an RTP side of our own.
 
-    A frame's ``pts`` (in 1/90000 s) is its RTP timestamp on the wire, modulo 2**32, so that what
-    belongs to a frame can be named before its packets leave. aiortc adds a random origin that
+    A frame's ``pts`` (in the codec's ticks) is its RTP timestamp on the wire, modulo 2**32, so that
+    what belongs to a frame can be named before its packets leave. aiortc adds a random origin that
     nobody else learns; here it is the source that starts at random. Sender reports carry the
     moment of capture by ``clock``.
     """
@@ -52,34 +53,23 @@ class VideoSender(RTCRtpSender):
     _RTCRtpSender__rtp_started: asyncio.Event
     _RTCRtpSender__rtp_timestamp: int
 
-    def __init__(self, transport: Any) -> None:
-        super().__init__("video", transport)
-        self.slot: Slot[av.VideoFrame] = Slot()
-        self.clock = SourceClock()
+    def __init__(self, kind: str, transport: Any, clock: SourceClock) -> None:
+        super().__init__(kind, transport)
+        self.clock = clock
         self.on_error: Callable[[BaseException], None] = lambda error: None
         self.frames_sent = 0
         self.bytes_sent = 0
-        self.size: tuple[int, int] | None = None
         self._loop = asyncio.get_running_loop()
-        self._keyframe_wanted = False
-        self._keyframe_due = 0.0
-        self._keyframe_timer: asyncio.TimerHandle | None = None
         self._retransmit_due: dict[int, float] = {}
         self._sequence_number = random_sequence_number()
 
-    def _send_keyframe(self) -> None:
-        """The peer has lost the picture: send a whole one, the last again if there is no newer."""
-        wait = self._keyframe_due - self._loop.time()
-        if wait <= 0:
-            self._want_keyframe()
-        elif self._keyframe_timer is None:  # one answers all that are asked for meanwhile
-            self._keyframe_timer = self._loop.call_later(wait, self._want_keyframe)
+    def close_source(self) -> None:
+        """End what the encoder's thread waits for; nothing is sent from then on."""
+        raise NotImplementedError
 
-    def _want_keyframe(self) -> None:
-        self._keyframe_timer = None
-        self._keyframe_due = self._loop.time() + KEYFRAME_INTERVAL
-        self._keyframe_wanted = True
-        self.slot.nudge()
+    def _send_next(self, codec: RTCRtpCodecParameters) -> None:
+        """Wait for the next frame, encode and send it; on the encoder's thread. Raises Closed."""
+        raise NotImplementedError
 
     async def _retransmit(self, sequence_number: int) -> None:
         """Answer a NACK; one packet may name thousands, the same over and over."""
@@ -91,39 +81,19 @@ class VideoSender(RTCRtpSender):
     async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
         self._RTCRtpSender__rtp_started.set()
         ended = asyncio.Event()
-        threading.Thread(
-            target=self._encode_frames, args=(codec, ended), name="rtcstream-encoder", daemon=True
-        ).start()
+        name = f"rtcstream-{self.kind}-encoder"
+        threading.Thread(target=self._run, args=(codec, ended), name=name, daemon=True).start()
         try:
             await ended.wait()
         finally:
-            self.slot.close()
-            if self._keyframe_timer is not None:
-                self._keyframe_timer.cancel()
+            self.close_source()
             self._RTCRtpSender__encoder = None
             self._RTCRtpSender__rtp_exited.set()
 
-    def _encode_frames(self, codec: RTCRtpCodecParameters, ended: asyncio.Event) -> None:
-        frame: av.VideoFrame | None = None
-        pts = 0
+    def _run(self, codec: RTCRtpCodecParameters, ended: asyncio.Event) -> None:
         try:
             while True:
-                newer = self.slot.take()
-                if newer is not None:
-                    frame, pts = newer, newer.pts or 0
-                elif frame is not None:
-                    # A keyframe is wanted, and nothing new has come: the same picture once more,
-                    # one tick later, so that the receiver takes it for a new one.
-                    pts += 1
-                else:
-                    continue
-                # Set each time: PyAV rescales a frame's timestamp in place as it encodes.
-                frame.pts, frame.time_base = pts, VIDEO_TIME_BASE
-                payloads = self._encode(codec, frame)
-                if payloads:
-                    sending = self._send_frame(codec, payloads, pts)
-                    asyncio.run_coroutine_threadsafe(sending, self._loop).result()
-                    self.size = (frame.width, frame.height)
+                self._send_next(codec)
         except (Closed, ConnectionError):
             pass
         except (RuntimeError, asyncio.CancelledError):
@@ -132,28 +102,17 @@ class VideoSender(RTCRtpSender):
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(ended.set)
 
-    def _encode(self, codec: RTCRtpCodecParameters, frame: av.VideoFrame) -> list[bytes]:
-        """Encode, or report and start over with a new encoder: one bad frame ends nothing."""
-        encoder = self._RTCRtpSender__encoder
-        keyframe = self._keyframe_wanted
-        if keyframe:  # not to lose a wish that comes between reading and clearing
-            self._keyframe_wanted = False
-        try:
-            if encoder is None:
-                encoder = encoding.create(codec)
-                self._RTCRtpSender__encoder = encoder
-            return encoding.encode(encoder, codec, frame, keyframe)
-        except Exception as error:
-            self._RTCRtpSender__encoder = None
-            self.on_error(error)
-            return []
+    def _send(self, codec: RTCRtpCodecParameters, payloads: list[bytes], pts: int) -> None:
+        """Send a frame's payloads and wait until they have left."""
+        sending = self._send_frame(codec, payloads, pts)
+        asyncio.run_coroutine_threadsafe(sending, self._loop).result()
 
     async def _send_frame(
         self, codec: RTCRtpCodecParameters, payloads: list[bytes], pts: int
     ) -> None:
         if not self._enabled:
             return
-        timestamp = pts & 0xFFFFFFFF
+        timestamp = (pts * codec.clockRate // self.clock.rate) & 0xFFFFFFFF
         for index, payload in enumerate(payloads):
             packet = RtpPacket(
                 payload_type=codec.payloadType or 0,
@@ -175,3 +134,97 @@ class VideoSender(RTCRtpSender):
         self._RTCRtpSender__rtp_timestamp = timestamp
         self._RTCRtpSender__ntp_timestamp = self.clock.ntp(pts)
         self.frames_sent += 1
+
+
+class VideoSender(MediaSender):
+    """Sends the newest picture in ``slot``."""
+
+    def __init__(self, transport: Any) -> None:
+        super().__init__("video", transport, SourceClock(VIDEO_RATE))
+        self.slot: Slot[av.VideoFrame] = Slot()
+        self.size: tuple[int, int] | None = None
+        self._last: av.VideoFrame | None = None
+        self._pts = 0
+        self._keyframe_wanted = False
+        self._keyframe_due = 0.0
+        self._keyframe_timer: asyncio.TimerHandle | None = None
+
+    def close_source(self) -> None:
+        self.slot.close()
+        if self._keyframe_timer is not None:
+            self._keyframe_timer.cancel()
+
+    def _send_keyframe(self) -> None:
+        """The peer has lost the picture: send a whole one, the last again if there is no newer."""
+        wait = self._keyframe_due - self._loop.time()
+        if wait <= 0:
+            self._want_keyframe()
+        elif self._keyframe_timer is None:  # one answers all that are asked for meanwhile
+            self._keyframe_timer = self._loop.call_later(wait, self._want_keyframe)
+
+    def _want_keyframe(self) -> None:
+        self._keyframe_timer = None
+        self._keyframe_due = self._loop.time() + KEYFRAME_INTERVAL
+        self._keyframe_wanted = True
+        self.slot.nudge()
+
+    def _send_next(self, codec: RTCRtpCodecParameters) -> None:
+        newer = self.slot.take()
+        if newer is not None:
+            self._last, self._pts = newer, newer.pts or 0
+        elif self._last is not None:
+            # A keyframe is wanted, and nothing new has come: the same picture once more, one tick
+            # later, so that the receiver takes it for a new one.
+            self._pts += 1
+        else:
+            return
+        frame = self._last
+        # Set each time: PyAV rescales a frame's timestamp in place as it encodes.
+        frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
+        payloads = self._encode(codec, frame)
+        if payloads:
+            self._send(codec, payloads, self._pts)
+            self.size = (frame.width, frame.height)
+
+    def _encode(self, codec: RTCRtpCodecParameters, frame: av.VideoFrame) -> list[bytes]:
+        """Encode, or report and start over with a new encoder: one bad frame ends nothing."""
+        encoder = self._RTCRtpSender__encoder
+        keyframe = self._keyframe_wanted
+        if keyframe:  # not to lose a wish that comes between reading and clearing
+            self._keyframe_wanted = False
+        try:
+            if encoder is None:
+                encoder = encoding.create(codec)
+                self._RTCRtpSender__encoder = encoder
+            return encoding.encode(encoder, codec, frame, keyframe)
+        except Exception as error:
+            self._RTCRtpSender__encoder = None
+            self.on_error(error)
+            return []
+
+
+class AudioSender(MediaSender):
+    """Sends all that is in ``queue``, in order."""
+
+    def __init__(self, transport: Any) -> None:
+        super().__init__("audio", transport, SourceClock(AUDIO_RATE))
+        self.queue: SoundQueue = SoundQueue()
+
+    def close_source(self) -> None:
+        self.queue.close()
+
+    def _send_next(self, codec: RTCRtpCodecParameters) -> None:
+        frame = self.queue.take()
+        pts = frame.pts or 0
+        encoder = self._RTCRtpSender__encoder
+        try:
+            if encoder is None:
+                encoder = encoding.create(codec)
+                self._RTCRtpSender__encoder = encoder
+            payloads, _ = encoder.encode(frame)
+        except Exception as error:
+            self._RTCRtpSender__encoder = None
+            self.on_error(error)
+            return
+        for payload in payloads:
+            self._send(codec, [payload], pts)

@@ -10,6 +10,10 @@ class Closed(Exception):
     """The slot has been closed: whoever waited on it is to end."""
 
 
+class Superseded(Exception):
+    """What was given is of a run that is over: nothing of it is to be shown or heard."""
+
+
 class Slot(Generic[T]):
     """Holds one item. A newer one takes the place of one that still waits.
 

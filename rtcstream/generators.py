@@ -1,0 +1,192 @@
+"""A generator on its session's worker thread: pulled as it is played, started anew on changes."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from .calls import Call, Outcome
+from .chunks import ChunkPlayer
+from .controls import Values
+from .errors import ResultError
+from .messages import StateValue
+from .playout import Playout
+from .takes import Recording, VideoRecording
+from .transport.slot import Closed, Superseded
+from .worker import Listener, Worker
+
+DEBOUNCE = 0.15
+"""Seconds without a change that a restart waits for: one typed word is one restart."""
+
+
+class GeneratorRuns(Worker):
+    """Runs the generator with the newest values, from the start whenever they change.
+
+    One run at a time: the old one is closed at its next yield, then the new one begins. ``run``
+    counts them, from 1. A function that takes a recording or a turn of speech runs once for each
+    that is ``given``, with it.
+    """
+
+    BURST, RATE = 64, 120
+    """Results that go at once, and then a second: results alone have no other pace."""
+    CHUNK = 1 / 32
+    """What a chunk counts for: most are paced by being played, but not one that is skipped."""
+
+    def __init__(self, call: Call, values: Values, playout: Playout, listener: Listener) -> None:
+        super().__init__(call, values, listener)
+        self.run = 0
+        self._playout = playout
+        self._performance = playout.begin()
+        self._changed = threading.Event()
+        self._wanted_at: float | None = 0.0 if call.signature.take_in is None else None
+        self._given: Recording | VideoRecording | None = None
+        self._taken: Recording | VideoRecording | None = None
+        self._lock = threading.Lock()
+        self._tokens = float(self.BURST)
+        self._filled = time.monotonic()
+        self._playing = False
+        take = call.signature.take_in
+        self._rest: StateValue = "listening" if take is not None and take.turn else "finished"
+
+    def restart(self, debounce: float = DEBOUNCE) -> None:
+        """Supersede the run, and begin the next one after ``debounce`` quiet seconds."""
+        if self.call.signature.take_in is None:
+            self._supersede(time.monotonic() + debounce)
+
+    def give(self, take: Recording | VideoRecording) -> None:
+        """Supersede the run, and begin the next one with this recording or turn."""
+        with self._lock:
+            waiting, self._given = self._given, take
+        if waiting is not None:
+            waiting.delete()
+        self._supersede(0.0)
+
+    def interrupt(self) -> None:
+        """End the run: its generator is closed, and what it has yet to play dropped."""
+        self._supersede(float("inf"))
+
+    @property
+    def playing(self) -> bool:
+        """Whether a run is under way, or has yet to be heard to its end."""
+        return self._playing
+
+    def _supersede(self, wanted_at: float) -> None:
+        with self._lock:
+            self._wanted_at = wanted_at
+            self._playout.begin()  # from here on nothing of the old run is taken
+            self._changed.set()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._playout.close()
+
+    def _serve(self) -> None:
+        if self._rest == "listening":
+            self._listener.on_state("listening")
+        while True:
+            self._await_turn()
+            self.run += 1
+            self.calls += 1
+            self._playing = True
+            turn = self.call.signature.take_in is not None
+            self._listener.on_state("thinking" if turn else "running")
+            with self._guarded() as done:
+                self._play()
+            if done:
+                self._await_end()
+            self._playing = False
+            if not self._superseded:
+                self._listener.on_state(self._rest)
+
+    @property
+    def _superseded(self) -> bool:
+        return self._wanted_at is not None
+
+    def _await_turn(self) -> None:
+        """Wait until a run is wanted, and its values have been quiet for a while. Raises Closed."""
+        while True:
+            if self._stopping.is_set():
+                raise Closed
+            with self._lock:
+                self._changed.clear()
+                wait = None if self._wanted_at is None else self._wanted_at - time.monotonic()
+                if wait is not None and wait <= 0:
+                    self._wanted_at = None
+                    self._taken, self._given = self._given, None
+                    self._performance = self._playout.begin()
+                    return
+            self._changed.wait(None if wait == float("inf") else wait)
+
+    def _play(self) -> None:
+        take = self._taken
+        generator = self.call.generate(take, self._snapshot())
+        try:
+            if (chunk := self.call.signature.out.chunk) is not None:
+                player = ChunkPlayer(self._performance, self._report, chunk.kind)
+                player.play(self._chunks(generator))
+            else:
+                for outcome in generator:
+                    self._take(outcome)
+        except (Superseded, Closed):
+            pass
+        finally:
+            generator.close()
+            if take is not None:
+                take.delete()
+
+    def _take(self, item: Outcome | ResultError) -> None:
+        self._check()
+        if isinstance(item, ResultError):
+            self._report(item)
+            return
+        pts = None
+        if item.picture is not None or item.sound is not None:
+            pts = self._performance.give(item.picture, item.sound)
+        if item.picture is None and (item.sound is None or not len(item.sound)):
+            self._limit()
+        self._check()
+        if item.results:
+            self._listener.on_results(item.results, pts, self.run)
+
+    def _chunks(self, generator: Generator[Outcome | ResultError, None, None]) -> Callable[[], Any]:
+        def following() -> Any:
+            """The next chunk, or None at the end."""
+            for item in generator:
+                self._check()
+                self._limit(self.CHUNK)
+                if isinstance(item, ResultError):
+                    self._report(item)
+                    continue
+                if item.results:
+                    self._listener.on_results(item.results, None, self.run)
+                if item.chunk is not None:
+                    return item.chunk
+            return None
+
+        return following
+
+    def _report(self, error: ResultError) -> None:
+        self._listener.on_raised(self.call, error)
+        self._limit()  # nonsense without a pause must not spin
+
+    def _check(self) -> None:
+        """Raises Closed when the session ends, Superseded when the values have changed."""
+        if self._stopping.is_set():
+            raise Closed
+        if self._superseded:
+            raise Superseded
+
+    def _limit(self, cost: float = 1.0) -> None:
+        """A token bucket for what has no pace of its own."""
+        now = time.monotonic()
+        self._tokens = min(self.BURST, self._tokens + (now - self._filled) * self.RATE)
+        self._filled = now
+        self._tokens -= cost
+        if self._tokens < 0 and self._stopping.wait(-self._tokens / self.RATE):
+            raise Closed
+
+    def _await_end(self) -> None:
+        """Wait until all has been played, or the run is superseded."""
+        while (seconds := self._performance.pending) > 0 and not self._superseded:
+            if self._stopping.wait(min(seconds, 0.1)):
+                raise Closed

@@ -1,0 +1,96 @@
+"""What functions take as a whole: recordings, and turns of speech."""
+
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Recording:
+    """What the visitor recorded: ``samples``, float32 ``(channels, n)`` at ``rate`` Hz.
+
+    ``path`` is a .wav of it, made when asked for and deleted when the function has returned.
+    """
+
+    def __init__(self, samples: NDArray[Any], rate: int) -> None:
+        self.samples = samples
+        self.rate = rate
+        self._folder: TemporaryDirectory[str] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return float(self.samples.shape[1] / self.rate)
+
+    @property
+    def path(self) -> Path:
+        """A .wav of it, 16-bit, made now if it was not asked for before."""
+        path = self.folder / "take.wav"
+        if not path.exists():
+            with wave.open(str(path), "wb") as file:
+                file.setnchannels(self.samples.shape[0])
+                file.setsampwidth(2)
+                file.setframerate(self.rate)
+                scaled = (self.samples.T * 32_768).round().clip(-32_768, 32_767)
+                file.writeframes(scaled.astype("<i2").tobytes())
+        return path
+
+    @property
+    def folder(self) -> Path:
+        """A folder that is deleted with the recording."""
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="rtcstream-")
+        return Path(self._folder.name)
+
+    def delete(self) -> None:
+        """Delete the files; done for you when the function has returned."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+class Utterance(Recording):
+    """One turn of speech: mono ``samples`` of shape (1, n) at 16 kHz."""
+
+
+class VideoRecording:
+    """What the visitor recorded with the camera and the microphone, as an .mp4 at ``path``.
+
+    ``seconds`` is its length. ``frames`` goes through its pictures, uint8 BGR ``(height, width,
+    3)``; ``samples`` is its sound, float32 ``(2, n)`` at ``rate`` 48000 Hz. The file is deleted
+    when the function has returned, or its generator has ended.
+    """
+
+    rate = 48_000
+
+    def __init__(self, path: Path, seconds: float, delete: Callable[[], None]) -> None:
+        self.path = path
+        self.seconds = seconds
+        self._delete = delete
+
+    @property
+    def frames(self) -> Iterator[NDArray[Any]]:
+        """Its pictures, one after another: decoded as they are asked for."""
+        with av.open(self.path) as file:
+            for frame in file.decode(video=0):
+                yield frame.to_ndarray(format="bgr24")
+
+    @property
+    def samples(self) -> NDArray[Any]:
+        """Its sound, decoded now; empty when there was none."""
+        parts: list[NDArray[Any]] = [np.zeros((2, 0), np.float32)]
+        with av.open(self.path) as file:
+            if file.streams.audio:
+                resampler = av.AudioResampler("fltp", "stereo", self.rate)
+                for frame in file.decode(audio=0):
+                    parts += [part.to_ndarray() for part in resampler.resample(frame)]
+        return np.concatenate(parts, axis=1)
+
+    def delete(self) -> None:
+        """Delete the file; done for you when the function has returned."""
+        self._delete()
