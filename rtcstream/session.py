@@ -470,7 +470,9 @@ class MediaSession(AsyncIOEventEmitter):
     def _stats(
         self, seconds: float, frames_in: float, frames_out: float, sent: float
     ) -> messages.Stats:
-        durations = [d for worker in self._workers for d in list(worker.durations)[-60:]]
+        # A generator's run has no duration of its own: it waits for what it plays.
+        called = [worker for worker in self._workers if not isinstance(worker, GeneratorRuns)]
+        durations = [d for worker in called for d in list(worker.durations)[-60:]]
         filters = [worker for worker in self._workers if isinstance(worker, VideoFilter)]
         video = [sender for sender in self._senders if isinstance(sender, VideoSender)]
         dropped = sum(each.dropped for each in (*self._workers, *self._receivers))

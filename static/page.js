@@ -79,7 +79,8 @@ async function load() {
   STATUS.camera = `Waiting for the ${nameOf(description.inputs)}`;
   const plays = description.outputs.includes("audio");
   document.body.dataset.sound = String(plays);
-  find("headphones").hidden = !plays || !needs("audio");
+  // A recording is played when the microphone is no longer taken.
+  find("headphones").hidden = !plays || !needs("audio") || records();
   connectVolume(stage.player, find("volume"), find("mute"));
   await devices.arrange(description);
 }
