@@ -79,5 +79,6 @@ system-test:
 	@$(needs); \
 	need chromium command -v chromium; \
 	need firefox-esr command -v firefox-esr; \
+	need espeak-ng command -v espeak-ng; \
 	if [ "$$(uname)" = Linux ]; then need libatomic1 $(call has_library,libatomic.so.1); fi; \
 	$(install_missing)
