@@ -20,24 +20,12 @@ from rtcstream import (
     Stream,
     testing,
 )
-from rtcstream.generators import GeneratorRuns
 from tests.leaks import no_leaks
 from tests.pictures import difference, plain, scene
 from tests.sounds import RATE, encoded, frequency, lag, likeness, phases, sweep, tone
-from tests.waiting import until
+from tests.waiting import finished, runs_of, until
 
 FRAME = RATE // 50
-
-
-def runs_of(peer: testing.TestPeer) -> GeneratorRuns:
-    assert peer.session is not None
-    [worker] = peer.session._workers
-    assert isinstance(worker, GeneratorRuns)
-    return worker
-
-
-async def finished(peer: testing.TestPeer) -> None:
-    await peer.message("state", value="finished")
 
 
 def sounding(sound: NDArray[Any]) -> NDArray[Any]:

@@ -18,22 +18,10 @@ from rtcstream import (
     Stream,
     testing,
 )
-from rtcstream.generators import GeneratorRuns
 from tests.leaks import no_leaks
 from tests.pictures import plain, scene
 from tests.sounds import RATE, encoded, tone
-from tests.waiting import until
-
-
-def runs_of(peer: testing.TestPeer) -> GeneratorRuns:
-    assert peer.session is not None
-    [worker] = peer.session._workers
-    assert isinstance(worker, GeneratorRuns)
-    return worker
-
-
-async def finished(peer: testing.TestPeer) -> None:
-    await peer.message("state", value="finished")
+from tests.waiting import finished, runs_of, until
 
 
 class Recorded:

@@ -1,8 +1,11 @@
-"""Waiting for what has no event."""
+"""Waiting for what has no event, and for generators."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
+
+from rtcstream.generators import GeneratorRuns
+from rtcstream.testing import TestPeer
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -10,3 +13,16 @@ async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def runs_of(peer: TestPeer) -> GeneratorRuns:
+    """The one generator of a session."""
+    assert peer.session is not None
+    [worker] = peer.session._workers
+    assert isinstance(worker, GeneratorRuns)
+    return worker
+
+
+async def finished(peer: TestPeer) -> None:
+    """Wait until a generator has ended, and all of it was played."""
+    await peer.message("state", value="finished")
