@@ -41,6 +41,8 @@ def play_file(
                     yield picture, waiting
                     waiting = waiting[:, :0]
                 picture = frame.to_ndarray(format="bgr24")
+        if picture is not None:
+            yield picture, waiting
 
 
 stream = Stream(play_file, title="Play a file")

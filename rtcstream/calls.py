@@ -279,9 +279,10 @@ class Reporter:
         self._session.progress(value, text)
 
     def each(self, items: Iterable[Item], text: str = "") -> Iterator[Item]:
-        whole = list(items) if not isinstance(items, Sized) else items
-        count = len(whole)
-        for number, item in enumerate(whole):
+        if not isinstance(items, Sized):
+            raise TypeError(f"{type(items).__name__} has no length to tell progress by; list it")
+        count = len(items)
+        for number, item in enumerate(items):
             self(number / count, text or f"{number} of {count}")
             yield item
         self(1.0, text or f"{count} of {count}")

@@ -41,12 +41,15 @@ class GeneratorRuns(Worker):
         self._wanted_at: float | None = 0.0 if call.signature.take_in is None else None
         self._given: Recording | VideoRecording | None = None
         self._taken: Recording | VideoRecording | None = None
+        self._superseded = False
         self._lock = threading.Lock()
         self._tokens = float(self.BURST)
         self._filled = time.monotonic()
         self._playing = False
         take = call.signature.take_in
-        self._rest: StateValue = "listening" if take is not None and take.turn else "finished"
+        turn = None if take is None else take.turn
+        self._rest: StateValue = "listening" if turn else "finished"
+        self._patient = turn is not None and not turn.interrupt
 
     def restart(self, debounce: float = DEBOUNCE) -> None:
         """Supersede the run, and begin the next one after ``debounce`` quiet seconds."""
@@ -54,12 +57,15 @@ class GeneratorRuns(Worker):
             self._supersede(time.monotonic() + debounce)
 
     def give(self, take: Recording | VideoRecording) -> None:
-        """Supersede the run, and begin the next one with this recording or turn."""
+        """Supersede the run, and begin the next one with this recording or turn; where turns do
+        not interrupt, the run plays to its end first."""
         with self._lock:
-            waiting, self._given = self._given, take
-        if waiting is not None:
-            waiting.delete()
-        self._supersede(0.0)
+            unused, self._given = self._given, take
+            if self._stopping.is_set():
+                unused, self._given = take, None
+        if unused is not None:
+            unused.delete()
+        self._supersede(0.0, at_once=not self._patient)
 
     def interrupt(self) -> None:
         """End the run: its generator is closed, and what it has yet to play dropped."""
@@ -70,15 +76,21 @@ class GeneratorRuns(Worker):
         """Whether a run is under way, or has yet to be heard to its end."""
         return self._playing
 
-    def _supersede(self, wanted_at: float) -> None:
+    def _supersede(self, wanted_at: float, at_once: bool = True) -> None:
         with self._lock:
             self._wanted_at = wanted_at
-            self._playout.begin()  # from here on nothing of the old run is taken
+            if at_once:
+                self._superseded = True
+                self._playout.begin()  # from here on nothing of the old run is taken
             self._changed.set()
 
     def _wake(self) -> None:
         self._changed.set()
         self._playout.close()
+        with self._lock:
+            unused, self._given = self._given, None
+        if unused is not None:
+            unused.delete()
 
     def _serve(self) -> None:
         if self._rest == "listening":
@@ -98,20 +110,16 @@ class GeneratorRuns(Worker):
             if not self._superseded:
                 self._listener.on_state(self._rest)
 
-    @property
-    def _superseded(self) -> bool:
-        return self._wanted_at is not None
-
     def _await_turn(self) -> None:
         """Wait until a run is wanted, and its values have been quiet for a while. Raises Closed."""
         while True:
+            self._changed.clear()  # first: what comes from here on is seen below, or ends the wait
             if self._stopping.is_set():
                 raise Closed
             with self._lock:
-                self._changed.clear()
                 wait = None if self._wanted_at is None else self._wanted_at - time.monotonic()
                 if wait is not None and wait <= 0:
-                    self._wanted_at = None
+                    self._wanted_at, self._superseded = None, False
                     self._taken, self._given = self._given, None
                     self._performance = self._playout.begin()
                     return
@@ -130,9 +138,11 @@ class GeneratorRuns(Worker):
         except (Superseded, Closed):
             pass
         finally:
-            generator.close()
-            if take is not None:
-                take.delete()
+            try:
+                generator.close()
+            finally:
+                if take is not None:
+                    take.delete()
 
     def _take(self, item: Outcome | ResultError) -> None:
         self._check()

@@ -93,6 +93,7 @@ class Playout:
                     break
                 self._room.wait(wait)
             self._check(run)
+            self._scheduled.clear()  # those are older
             return self._put(picture)
 
     def _check(self, run: int) -> None:
@@ -147,7 +148,7 @@ class Performance:
 
     def give(self, picture: av.VideoFrame | None, sound: Stereo | None) -> int | None:
         """Send what came together; returns the picture's ``pts``, if it is known already."""
-        if sound is None:
+        if sound is None or not (len(sound) or self.pending):  # no sound to go by
             return None if picture is None else self.show(picture)
         position = self.play(sound)
         if picture is not None:
@@ -165,5 +166,7 @@ class Performance:
     def show(self, picture: av.VideoFrame) -> int:
         """Show a picture now, or when ``max_fps`` allows it; returns its ``pts``."""
         pts = self._playout.show(picture, self._run, self._due)
-        self._due = max(self._due + self._playout.interval, time.monotonic())
+        # On schedule, though waking takes its time; but no two at once after a pause.
+        interval = self._playout.interval
+        self._due = max(self._due, time.monotonic() - interval / 2) + interval
         return pts

@@ -163,6 +163,7 @@ class TurnDetector:
         self._speech = 0
         self._silence = 0
         self._onset = 0
+        self._cut = False
         self._speaking = False
 
     def put(self, frame: av.AudioFrame) -> None:
@@ -181,7 +182,10 @@ class TurnDetector:
         self._speech += speech
         self._silence = 0 if speech else self._silence + 1
         too_long = len(self._parts) * BLOCK >= MAX_TURN
+        if too_long:
+            self._told.on_warning(f"the turn was cut at {MAX_TURN:g} seconds, the longest")
         if self._silence * BLOCK >= self._turn.pause or too_long:
+            self._cut = too_long
             self._finish()
 
     def _begin(self) -> None:
@@ -190,7 +194,7 @@ class TurnDetector:
         self._before.clear()
         self._speech, self._silence, self._onset = self.ONSET, 0, 0
         self._told.on_state("speaking")
-        if self._turn.interrupt:
+        if self._turn.interrupt and not self._cut:  # whoever simply goes on interrupts nobody
             self._interrupt()
 
     def _finish(self) -> None:

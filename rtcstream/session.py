@@ -312,6 +312,8 @@ class MediaSession(AsyncIOEventEmitter):
             self._outbox.attach(channel)
 
     def _on_message(self, channel: RTCDataChannel, text: str | bytes) -> None:
+        if self._closing is not None:
+            return  # nothing may begin any more
         reply: ServerMessage | None = None
         try:
             message = messages.parse(text)
@@ -393,7 +395,7 @@ class MediaSession(AsyncIOEventEmitter):
                 self._say("error", f"a result cannot be sent: {error}")
 
     def _on_encoder_error(self, error: BaseException) -> None:
-        self._say("error", f"a picture could not be encoded: {error}", error)
+        self._say("error", f"what was to be sent could not be encoded: {error}", error)
 
     # The Session protocol
 

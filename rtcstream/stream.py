@@ -33,7 +33,8 @@ class Stream:
     The signature is the app: the ``Image`` or ``Samples`` parameter is the input, the return type
     the output, every other parameter a control (see the README's table). ``fn`` may be plain (it
     runs on a thread of each session), ``async``, a generator, a class (built once per session) or
-    an instance of one (shared by all sessions, its calls one at a time). ``Stream(video=f,
+    an instance of one (shared by all sessions, its calls one at a time;
+    of a generator the call that makes it). ``Stream(video=f,
     audio=g)`` has one of each in one session, with one set of controls: a name that both have must
     mean the same.
 

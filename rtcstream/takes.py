@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 class Recording:
     """What the visitor recorded: ``samples``, float32 ``(channels, n)`` at ``rate`` Hz.
 
-    ``path`` is a .wav of it, made when asked for and deleted when the function has returned.
+    ``path`` is a .wav of it, made when asked for and deleted when the function has returned, or
+    its generator has ended.
     """
 
     def __init__(self, samples: NDArray[Any], rate: int) -> None:

@@ -125,7 +125,10 @@ class Progress(Protocol):
         """``progress(0.4, "step 4 of 10")``. Raises ValueError outside 0..1."""
 
     def each(self, items: Iterable[Item], text: str = "") -> Iterator[Item]:
-        """Go through the items of anything with a length, and report each, as tqdm does."""
+        """Go through the items of anything with a length, and report each, as tqdm does.
+
+        Raises TypeError for what has none.
+        """
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Decoder(Generic[FrameT]):
         self._closed = False
         self._codec: Any = None
         self._codec_name: str | None = None
+        self._said = False
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="rtcstream-decoder", daemon=True).start()
@@ -94,7 +95,7 @@ class Decoder(Generic[FrameT]):
                 self._picture_lost.set()
                 continue
             except Exception:
-                logger.exception("the %s decoder failed and is made anew", parameters.name)
+                self._say(f"the {parameters.name} decoder failed and is made anew")
                 self._codec_name = None
                 self._picture_lost.set()
                 continue
@@ -104,7 +105,12 @@ class Decoder(Generic[FrameT]):
                     try:
                         sink(frame)
                     except Exception:
-                        logger.exception("a decoded frame could not be handed on")
+                        self._say("a decoded frame could not be handed on")
+
+    def _say(self, text: str) -> None:
+        """Log what was raised; once, since it may be raised for each frame."""
+        level, self._said = logging.DEBUG if self._said else logging.ERROR, True
+        logger.log(level, text, exc_info=True)
 
 
 class VideoDecoder(Decoder[av.VideoFrame]):
