@@ -11,11 +11,12 @@ from aiortc import RTCIceCandidate
 
 from .controls import Control, Values
 from .errors import ControlError, NegotiationError
-from .session import MediaSession, NothingToView
+from .session import MediaSession
 from .signaling import Answer, Candidate, Fragment, Problem
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
 from .types import Peer
+from .wiring import NothingToView
 
 logger = logging.getLogger("rtcstream.session")
 

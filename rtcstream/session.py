@@ -3,11 +3,8 @@
 import asyncio
 import contextlib
 import logging
-import random
 import secrets
-import statistics
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -16,26 +13,17 @@ from aiortc import RTCDataChannel, RTCIceCandidate
 from pyee.asyncio import AsyncIOEventEmitter
 
 from . import messages
-from .annotations import Take
 from .calls import Call, describe_error
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError, ResultError
-from .generators import GeneratorRuns
 from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices, Outbox
-from .playout import Playout
-from .recording import AnyRecorder, Recorder, TurnDetector
 from .results import to_json
 from .signature import Signature
-from .tracks import AudioFilter, VideoFilter
-from .transport.clock import VIDEO_RATE, SourceClock
 from .transport.ice import IceOptions
 from .transport.peer import PeerConnection
-from .transport.receiver import AudioReceiver, VideoReceiver
-from .transport.sender import AudioSender, VideoSender
-from .transport.sound import PacedQueue
 from .types import Peer
-from .video_recording import VideoRecorder
+from .wiring import Wiring
 from .worker import Worker
 
 logger = logging.getLogger("rtcstream.session")
@@ -47,13 +35,7 @@ HANG_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 1.0
 RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
 """What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
-GENERATOR_FPS = 30.0
-"""How often a generator may show a picture, unless the stream says."""
 CHANNELS = ("rtcstream", "rtcstream-set")
-
-
-class NothingToView(NegotiationError):
-    """A viewer's offer to a stream that shows nothing unless it is sent something."""
 
 
 class MediaSession(AsyncIOEventEmitter):
@@ -89,13 +71,8 @@ class MediaSession(AsyncIOEventEmitter):
         self._connection = PeerConnection(ice)
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("datachannel", self._on_channel)
-        self._receivers: list[VideoReceiver | AudioReceiver] = []
-        self._senders: list[VideoSender | AudioSender] = []
-        self._workers: list[Worker] = []
-        self._recorder: AnyRecorder | None = None
+        self._wiring = Wiring(self._connection, values, self, max_fps)
         self._lock = shared_lock
-        self._max_fps = max_fps
-        self._frames_in = 0
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -108,8 +85,9 @@ class MediaSession(AsyncIOEventEmitter):
             await self._connection.accept(offer)
             for transceiver in self._connection.getTransceivers():
                 transceiver.direction = "inactive"
-            for signature in self._signatures:
-                self._connect(signature)
+            for number, signature in enumerate(self._signatures):
+                call = Call(signature, self, self._event_loop, self._lock)
+                self._wiring.connect(call, counted=number == 0)
             answer = await self._connection.answer()
             if self._closing is not None:
                 raise NegotiationError("the session was ended before it began")
@@ -120,110 +98,6 @@ class MediaSession(AsyncIOEventEmitter):
             CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
         )
         return answer
-
-    def _connect(self, signature: Signature) -> None:
-        """Put a function between the sections of the offer that it takes and gives."""
-        call = Call(signature, self, self._event_loop, self._lock)
-        if signature.picture_in is not None:
-            receiver = self._receive("video")
-            assert isinstance(receiver, VideoReceiver)
-            video = self._send("video", receiver) if signature.out.picture else None
-            outlet = video.slot if isinstance(video, VideoSender) else None
-            filtering = VideoFilter(call, self.values, outlet, self, self._max_fps)
-            receiver.sink = self._counted(filtering.inbox.put)
-            self._workers.append(filtering)
-        elif signature.sound_in is not None:
-            hearing = self._receive("audio")
-            assert isinstance(hearing, AudioReceiver)
-            audio = self._send("audio", hearing) if signature.out.sound else None
-            queue = audio.queue if isinstance(audio, AudioSender) else None
-            listening = AudioFilter(call, self.values, queue, self)
-            put = listening.inbox.put
-            pictures = any(each.picture_in for each in self._signatures)
-            hearing.sink = put if pictures else self._counted(put)
-            self._workers.append(listening)
-        else:
-            runs = self._generate(call)
-            self._workers.append(runs)
-            if signature.take_in is not None:
-                self._listen(signature.take_in, runs)
-
-    def _generate(self, call: Call) -> GeneratorRuns:
-        senders = {kind: self._send(kind, None) for kind in call.signature.out.kinds}
-        if senders and not any(senders.values()):
-            raise NegotiationError(
-                "the offer takes none of what the stream gives; offer to receive "
-                + " and ".join(senders)
-            )
-        video, audio = senders.get("video"), senders.get("audio")
-        queue = PacedQueue(origin=random.getrandbits(31))
-        slot, clock = None, SourceClock(VIDEO_RATE)
-        if isinstance(video, VideoSender):
-            slot, clock = video.slot, video.clock
-        if isinstance(audio, AudioSender):
-            audio.queue, queue.clock = queue, audio.clock
-        playout = Playout(slot, queue, clock, self._max_fps or GENERATOR_FPS)
-        if audio is None and "audio" in senders:
-            playout.play_to_nobody()
-        return GeneratorRuns(call, self.values, playout, self)
-
-    def _listen(self, take: Take, runs: GeneratorRuns) -> None:
-        """Let the microphone's recordings, or turns of speech, start the runs."""
-        receiver = self._receive("audio")
-        assert isinstance(receiver, AudioReceiver)
-        if take.video:
-            camera = self._receive("video")
-            assert isinstance(camera, VideoReceiver)
-            recorder = self._recorder = VideoRecorder(take, runs.give, self)
-            camera.sink = self._counted(recorder.put_picture)
-            receiver.sink = recorder.put_sound
-            return
-        if take.turn is None:
-            sound = self._recorder = Recorder(take, runs.give, self)
-            receiver.sink = self._counted(sound.put)
-            return
-
-        def interrupt() -> None:
-            if runs.playing:
-                runs.interrupt()
-
-        detector = TurnDetector(take.turn, runs.give, interrupt, self)
-        receiver.sink = self._counted(detector.put)
-
-    def _receive(self, kind: str) -> VideoReceiver | AudioReceiver:
-        section = self._connection.section(kind)
-        if section is None:
-            raise NegotiationError(f"the offer has no {kind} section, and the stream takes {kind}")
-        if section._offerDirection not in ("recvonly", "sendrecv"):
-            raise NothingToView("there is nothing to view: the stream shows what it is sent")
-        section.direction = "sendrecv" if section.direction == "sendonly" else "recvonly"
-        receiver = section.receiver
-        assert isinstance(receiver, VideoReceiver | AudioReceiver)
-        self._receivers.append(receiver)
-        return receiver
-
-    def _send(
-        self, kind: str, source: VideoReceiver | AudioReceiver | None
-    ) -> VideoSender | AudioSender | None:
-        """The sender of a kind, if the peer offers to receive it; by the clock of its source."""
-        section = self._connection.section(kind)
-        if section is None or section._offerDirection not in ("sendonly", "sendrecv"):
-            return None
-        section.direction = "sendrecv" if section.direction == "recvonly" else "sendonly"
-        sender = section.sender
-        assert isinstance(sender, VideoSender | AudioSender)
-        if source is not None:
-            sender.clock = source.clock  # one clock for what comes and goes
-        sender.on_error = self._on_encoder_error
-        self._senders.append(sender)
-        return sender
-
-    def _counted(self, put: Any) -> Any:
-        def counted(frame: Any) -> None:
-            self._frames_in += 1
-            put(frame)
-
-        return counted
 
     @property
     def ufrag(self) -> str | None:
@@ -244,8 +118,7 @@ class MediaSession(AsyncIOEventEmitter):
             self._deadline = None
             if self._closing is None:
                 self._post(messages.State("waiting"))
-                for worker in self._workers:
-                    worker.start()
+                self._wiring.start()
                 self._ticking = self._event_loop.create_task(self._tick())
         elif state == "failed":
             self.end_soon("the connection was lost")
@@ -273,14 +146,7 @@ class MediaSession(AsyncIOEventEmitter):
     async def _free(self, reason: str) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        for receiver in self._receivers:
-            receiver.sink = None
-        for worker in self._workers:
-            worker.stop()
-        if self._recorder is not None:
-            self._recorder.close()
-        for sender in self._senders:
-            sender.close_source()
+        self._wiring.stop()
         if self._ticking is not None:
             self._ticking.cancel()
             self._say_repeats()
@@ -288,7 +154,7 @@ class MediaSession(AsyncIOEventEmitter):
             await self._outbox.drained(0.2)
         self._outbox.close()
         await self._connection.close_within(CLOSE_TIMEOUT)
-        for worker in self._workers:
+        for worker in self._wiring.workers:
             if worker.running:
                 self._event_loop.call_later(CLOSE_TIMEOUT, self._note_abandoned, worker)
 
@@ -320,11 +186,11 @@ class MediaSession(AsyncIOEventEmitter):
             if isinstance(message, messages.Set):
                 reply = self._set(message)
             elif isinstance(message, messages.Record):
-                if self._recorder is None:
+                if self._wiring.recorder is None:
                     raise MessageError("there is nothing to record for: the stream takes no take")
-                self._recorder.record(message.on)
+                self._wiring.recorder.record(message.on)
             elif isinstance(message, messages.Run):
-                self._restart(debounce=0.0)
+                self._wiring.restart(debounce=0.0)
             elif not self._keep(message.data, len(text)):
                 reply = messages.Error(
                     None, None, "too much data: the function has not taken what was sent before"
@@ -357,13 +223,8 @@ class MediaSession(AsyncIOEventEmitter):
         except ControlError as error:
             return messages.Error(message.seq, error.control, str(error))
         if restart:
-            self._restart()
+            self._wiring.restart()
         return messages.Controls(message.seq, self.values.to_json())
-
-    def _restart(self, **options: float) -> None:
-        for worker in self._workers:
-            if isinstance(worker, GeneratorRuns):
-                worker.restart(**options)
 
     def _post(self, message: ServerMessage) -> None:
         self._outbox.post(message)
@@ -394,7 +255,7 @@ class MediaSession(AsyncIOEventEmitter):
             except MessageError as error:
                 self._say("error", f"a result cannot be sent: {error}")
 
-    def _on_encoder_error(self, error: BaseException) -> None:
+    def on_encoder_error(self, error: BaseException) -> None:
         self._say("error", f"what was to be sent could not be encoded: {error}", error)
 
     # The Session protocol
@@ -450,52 +311,16 @@ class MediaSession(AsyncIOEventEmitter):
     # Once a second
 
     async def _tick(self) -> None:
-        before = self._totals()
+        before = self._wiring.totals()
         while True:
             await asyncio.sleep(1)
-            after = self._totals()
-            self._post(self._stats(*(b - a for a, b in zip(before, after, strict=True))))
+            after = self._wiring.totals()
+            self._post(self._wiring.stats(*(b - a for a, b in zip(before, after, strict=True))))
             before = after
             self._say_repeats()
-            self._report_hangs(after[0])
-
-    def _totals(self) -> tuple[float, int, int, int]:
-        """Now, and since the beginning: frames in, frames out, bytes out."""
-        video = [sender for sender in self._senders if isinstance(sender, VideoSender)]
-        counted = video or self._senders
-        frames = sum(sender.frames_sent for sender in counted)
-        if not counted:
-            frames = sum(worker.calls for worker in self._workers)
-        sent = sum(sender.bytes_sent for sender in self._senders)
-        return time.monotonic(), self._frames_in, frames, sent
-
-    def _stats(
-        self, seconds: float, frames_in: float, frames_out: float, sent: float
-    ) -> messages.Stats:
-        # A generator's run has no duration of its own: it waits for what it plays.
-        called = [worker for worker in self._workers if not isinstance(worker, GeneratorRuns)]
-        durations = [d for worker in called for d in list(worker.durations)[-60:]]
-        filters = [worker for worker in self._workers if isinstance(worker, VideoFilter)]
-        video = [sender for sender in self._senders if isinstance(sender, VideoSender)]
-        dropped = sum(each.dropped for each in (*self._workers, *self._receivers))
-        return messages.Stats(
-            fps_in=round(frames_in / seconds, 1),
-            fps_out=round(frames_out / seconds, 1),
-            function_ms=round(statistics.median(durations) * 1000, 2) if durations else None,
-            dropped=dropped + sum(sender.slot.replaced for sender in video),
-            bitrate=round(sent * 8 / seconds),
-            size_in=filters[0].size_in if filters else None,
-            size_out=video[0].size if video else None,
-        )
-
-    def _report_hangs(self, now: float) -> None:
-        for worker in self._workers:
-            if isinstance(worker, GeneratorRuns):
-                continue  # it may take as long as it likes
-            since = worker.busy_since
-            if since is not None and now - since > HANG_TIMEOUT:
+            for call in self._wiring.hanging(longer_than=HANG_TIMEOUT):
                 self._say(
                     "warning",
-                    f"{worker.call.signature.name}() has not returned for {HANG_TIMEOUT:g} "
-                    "seconds; nothing new comes until it does",
+                    f"{call.signature.name}() has not returned for {HANG_TIMEOUT:g} seconds; "
+                    "nothing new comes until it does",
                 )

@@ -99,7 +99,7 @@ async def test_many_rtp_sources_do_not_keep_a_session_open(
     async with leaks(), testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
         assert peer.session is not None
-        sender, receiver = peer._senders["video"], peer.session._receivers[0]
+        sender, receiver = peer._senders["video"], peer.session._wiring.receivers[0]
         payload_type = peer._connection.getTransceivers()[0]._codecs[0].payloadType or 0
         for number in range(100):
             packet = RtpPacket(payload_type=payload_type, ssrc=1000 + number, payload=b"\x10\0")
@@ -122,13 +122,13 @@ async def test_connection_that_cannot_close_gives_its_sockets_back(
     async with leaks(), testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
         assert peer.session is not None
-        stop = peer.session._senders[0].stop
+        stop = peer.session._wiring.senders[0].stop
 
         async def hang() -> None:
             await stop()
             await never.wait()
 
-        monkeypatch.setattr(peer.session._senders[0], "stop", hang)
+        monkeypatch.setattr(peer.session._wiring.senders[0], "stop", hang)
     assert "took more than" in caplog.text
 
 
@@ -228,7 +228,7 @@ async def test_nack_storm_is_answered_once() -> None:
     async with testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
         assert peer.session is not None
-        sender = peer.session._senders[0]
+        sender = peer.session._wiring.senders[0]
         assert isinstance(sender, VideoSender)
         sent = 0
         send = sender.transport._send_rtp
@@ -309,7 +309,7 @@ async def test_session_may_end_at_any_moment_of_connecting(
                 connection.localDescription.sdp, {}, Peer(None, {}), IceOptions((), LOOPBACK)
             )
             await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
-            dtls = session._receivers[0].transport
+            dtls = session._wiring.receivers[0].transport
             async with asyncio.timeout(5):
                 while dtls.state == "new":  # noqa: ASYNC110 - each step of the loop counts
                     await asyncio.sleep(0)

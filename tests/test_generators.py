@@ -174,7 +174,7 @@ async def test_the_last_picture_again() -> None:
         await finished(peer)
         await until(lambda: peer.pictures)
         assert peer.session is not None
-        [sender] = peer.session._senders
+        [sender] = peer.session._wiring.senders
         [transceiver] = peer._connection.getTransceivers()
         await transceiver.receiver._send_rtcp_pli(sender._ssrc)
         await until(lambda: len(peer.pictures) >= 2)
@@ -279,7 +279,7 @@ async def test_a_flash_and_a_click_together() -> None:
         await finished(peer)
         await until(lambda: len(peer.pictures) >= 48)
         assert peer.session is not None
-        clocks = {sender.kind: sender.clock for sender in peer.session._senders}
+        clocks = {sender.kind: sender.clock for sender in peer.session._wiring.senders}
         flashes, clicks = [], []
         dark = True
         for at, picture in peer.pictures:

@@ -43,6 +43,7 @@ LADDER = [
     Room("generators"),
     Room("recording", "av numpy"),
     Room("video_recording", "av"),
+    Room("wiring"),
     Room("outbox", "aiortc"),
     Room("session", "aiortc pyee"),
     Room("signaling", "aiohttp"),

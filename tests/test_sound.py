@@ -47,7 +47,7 @@ async def logged(peer: testing.TestPeer, *words: str) -> str:
 
 def worker_of(peer: testing.TestPeer) -> AudioFilter:
     assert peer.session is not None
-    [worker] = peer.session._workers
+    [worker] = peer.session._wiring.workers
     assert isinstance(worker, AudioFilter)
     return worker
 

@@ -194,10 +194,10 @@ async def test_messages_after_the_end_begin_nothing() -> None:
 
     async with testing.connect(Stream(show)) as peer:
         session = peer.session
-        assert session is not None and isinstance(session._recorder, VideoRecorder)
+        assert session is not None and isinstance(session._wiring.recorder, VideoRecorder)
         session.end_soon("enough")
         session._on_message(None, '{"type": "record", "on": true}')  # type: ignore[arg-type]
-        assert not session._recorder._recording
+        assert not session._wiring.recorder._recording
 
 
 async def test_a_stop_is_seen_however_late() -> None:

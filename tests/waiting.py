@@ -18,7 +18,7 @@ async def until(condition: Callable[[], Any]) -> None:
 def runs_of(peer: TestPeer) -> GeneratorRuns:
     """The one generator of a session."""
     assert peer.session is not None
-    [worker] = peer.session._workers
+    [worker] = peer.session._wiring.workers
     assert isinstance(worker, GeneratorRuns)
     return worker
 

@@ -1,0 +1,227 @@
+"""What stands between the sections of an offer and the functions of a session."""
+
+import random
+import statistics
+import time
+from typing import Any, Protocol
+
+from . import messages
+from .annotations import Take
+from .calls import Call
+from .controls import Values
+from .errors import NegotiationError
+from .generators import GeneratorRuns
+from .playout import Playout
+from .recording import AnyRecorder, Recorder, Told, TurnDetector
+from .tracks import AudioFilter, VideoFilter
+from .transport.clock import VIDEO_RATE, SourceClock
+from .transport.peer import PeerConnection
+from .transport.receiver import AudioReceiver, VideoReceiver
+from .transport.sender import AudioSender, VideoSender
+from .transport.sound import PacedQueue
+from .video_recording import VideoRecorder
+from .worker import Listener, Worker
+
+GENERATOR_FPS = 30.0
+"""How often a generator may show a picture, unless the stream says."""
+
+
+class NothingToView(NegotiationError):
+    """A viewer's offer to a stream that shows nothing unless it is sent something."""
+
+
+class WiringListener(Listener, Told, Protocol):
+    """Who is told what functions, recorders and encoders do."""
+
+    def on_encoder_error(self, error: BaseException) -> None:
+        """A frame could not be encoded; on the encoder's thread."""
+
+
+class Wiring:
+    """A session's receivers, workers and senders, and what they have done so far."""
+
+    def __init__(
+        self,
+        connection: PeerConnection,
+        values: Values,
+        listener: WiringListener,
+        max_fps: float | None,
+    ) -> None:
+        self.receivers: list[VideoReceiver | AudioReceiver] = []
+        self.senders: list[VideoSender | AudioSender] = []
+        self.workers: list[Worker] = []
+        self.recorder: AnyRecorder | None = None
+        self.frames_in = 0
+        self._connection = connection
+        self._values = values
+        self._listener = listener
+        self._max_fps = max_fps
+
+    def connect(self, call: Call, counted: bool) -> None:
+        """Put a function between the sections of the offer that it takes and gives.
+
+        Its frames count in the statistics if ``counted``: pictures before sound. Raises
+        NegotiationError, or NothingToView.
+        """
+        signature = call.signature
+        if signature.picture_in is not None:
+            receiver = self._receive("video")
+            assert isinstance(receiver, VideoReceiver)
+            video = self._send("video", receiver) if signature.out.picture else None
+            outlet = video.slot if isinstance(video, VideoSender) else None
+            filtering = VideoFilter(call, self._values, outlet, self._listener, self._max_fps)
+            receiver.sink = self._counted(filtering.inbox.put)
+            self.workers.append(filtering)
+        elif signature.sound_in is not None:
+            hearing = self._receive("audio")
+            assert isinstance(hearing, AudioReceiver)
+            audio = self._send("audio", hearing) if signature.out.sound else None
+            queue = audio.queue if isinstance(audio, AudioSender) else None
+            listening = AudioFilter(call, self._values, queue, self._listener)
+            put = listening.inbox.put
+            hearing.sink = self._counted(put) if counted else put
+            self.workers.append(listening)
+        else:
+            runs = self._generate(call)
+            self.workers.append(runs)
+            if signature.take_in is not None:
+                self._listen(signature.take_in, runs)
+
+    def _generate(self, call: Call) -> GeneratorRuns:
+        senders = {kind: self._send(kind, None) for kind in call.signature.out.kinds}
+        if senders and not any(senders.values()):
+            raise NegotiationError(
+                "the offer takes none of what the stream gives; offer to receive "
+                + " and ".join(senders)
+            )
+        video, audio = senders.get("video"), senders.get("audio")
+        queue = PacedQueue(origin=random.getrandbits(31))
+        slot, clock = None, SourceClock(VIDEO_RATE)
+        if isinstance(video, VideoSender):
+            slot, clock = video.slot, video.clock
+        if isinstance(audio, AudioSender):
+            audio.queue, queue.clock = queue, audio.clock
+        playout = Playout(slot, queue, clock, self._max_fps or GENERATOR_FPS)
+        if audio is None and "audio" in senders:
+            playout.play_to_nobody()
+        return GeneratorRuns(call, self._values, playout, self._listener)
+
+    def _listen(self, take: Take, runs: GeneratorRuns) -> None:
+        """Let the microphone's recordings, or turns of speech, start the runs."""
+        receiver = self._receive("audio")
+        assert isinstance(receiver, AudioReceiver)
+        if take.video:
+            camera = self._receive("video")
+            assert isinstance(camera, VideoReceiver)
+            recorder = self.recorder = VideoRecorder(take, runs.give, self._listener)
+            camera.sink = self._counted(recorder.put_picture)
+            receiver.sink = recorder.put_sound
+            return
+        if take.turn is None:
+            sound = self.recorder = Recorder(take, runs.give, self._listener)
+            receiver.sink = self._counted(sound.put)
+            return
+
+        def interrupt() -> None:
+            if runs.playing:
+                runs.interrupt()
+
+        detector = TurnDetector(take.turn, runs.give, interrupt, self._listener)
+        receiver.sink = self._counted(detector.put)
+
+    def _receive(self, kind: str) -> VideoReceiver | AudioReceiver:
+        section = self._connection.section(kind)
+        if section is None:
+            raise NegotiationError(f"the offer has no {kind} section, and the stream takes {kind}")
+        if section._offerDirection not in ("recvonly", "sendrecv"):
+            raise NothingToView("there is nothing to view: the stream shows what it is sent")
+        section.direction = "sendrecv" if section.direction == "sendonly" else "recvonly"
+        receiver = section.receiver
+        assert isinstance(receiver, VideoReceiver | AudioReceiver)
+        self.receivers.append(receiver)
+        return receiver
+
+    def _send(
+        self, kind: str, source: VideoReceiver | AudioReceiver | None
+    ) -> VideoSender | AudioSender | None:
+        """The sender of a kind, if the peer offers to receive it; by the clock of its source."""
+        section = self._connection.section(kind)
+        if section is None or section._offerDirection not in ("sendonly", "sendrecv"):
+            return None
+        section.direction = "sendrecv" if section.direction == "recvonly" else "sendonly"
+        sender = section.sender
+        assert isinstance(sender, VideoSender | AudioSender)
+        if source is not None:
+            sender.clock = source.clock  # one clock for what comes and goes
+        sender.on_error = self._listener.on_encoder_error
+        self.senders.append(sender)
+        return sender
+
+    def _counted(self, put: Any) -> Any:
+        def counted(frame: Any) -> None:
+            self.frames_in += 1
+            put(frame)
+
+        return counted
+
+    def start(self) -> None:
+        """Let the functions begin."""
+        for worker in self.workers:
+            worker.start()
+
+    def restart(self, **options: float) -> None:
+        """Let the generators begin anew."""
+        for worker in self.workers:
+            if isinstance(worker, GeneratorRuns):
+                worker.restart(**options)
+
+    def stop(self) -> None:
+        """End all of it; returns at once."""
+        for receiver in self.receivers:
+            receiver.sink = None
+        for worker in self.workers:
+            worker.stop()
+        if self.recorder is not None:
+            self.recorder.close()
+        for sender in self.senders:
+            sender.close_source()
+
+    def hanging(self, longer_than: float) -> list[Call]:
+        """The functions that have not returned for so many seconds; a generator may take them."""
+        now = time.monotonic()
+        return [
+            worker.call
+            for worker in self.workers
+            if not isinstance(worker, GeneratorRuns)
+            and worker.busy_since is not None
+            and now - worker.busy_since > longer_than
+        ]
+
+    def totals(self) -> tuple[float, int, int, int]:
+        """Now, and since the beginning: frames in, frames out, bytes out."""
+        video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
+        counted = video or self.senders
+        frames = sum(sender.frames_sent for sender in counted)
+        if not counted:
+            frames = sum(worker.calls for worker in self.workers)
+        sent = sum(sender.bytes_sent for sender in self.senders)
+        return time.monotonic(), self.frames_in, frames, sent
+
+    def stats(
+        self, seconds: float, frames_in: float, frames_out: float, sent: float
+    ) -> messages.Stats:
+        # A generator's run has no duration of its own: it waits for what it plays.
+        called = [worker for worker in self.workers if not isinstance(worker, GeneratorRuns)]
+        durations = [d for worker in called for d in list(worker.durations)[-60:]]
+        filters = [worker for worker in self.workers if isinstance(worker, VideoFilter)]
+        video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
+        dropped = sum(each.dropped for each in (*self.workers, *self.receivers))
+        return messages.Stats(
+            fps_in=round(frames_in / seconds, 1),
+            fps_out=round(frames_out / seconds, 1),
+            function_ms=round(statistics.median(durations) * 1000, 2) if durations else None,
+            dropped=dropped + sum(sender.slot.replaced for sender in video),
+            bitrate=round(sent * 8 / seconds),
+            size_in=filters[0].size_in if filters else None,
+            size_out=video[0].size if video else None,
+        )
