@@ -5,17 +5,15 @@ import random
 import threading
 import time
 from collections import deque
-from fractions import Fraction
 
 import av
 
 from .annotations import SAMPLE_RATE
 from .samples import Stereo
-from .transport.clock import VIDEO_RATE, SourceClock
+from .transport.clock import VIDEO_RATE, VIDEO_TIME_BASE, SourceClock
 from .transport.slot import Closed, Slot, Superseded
 from .transport.sound import PacedQueue
 
-TIME_BASE = Fraction(1, VIDEO_RATE)
 MOST_SCHEDULED = 90
 
 
@@ -119,7 +117,7 @@ class Playout:
         # Two ticks at least, since the sender may send a picture again one tick later.
         pts = self._last_pts = max(pts, self._last_pts + 2)
         self._clock.observe(pts)
-        picture.pts, picture.time_base = pts, TIME_BASE
+        picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
         self._pictures.put(picture)
         return pts
 

@@ -300,8 +300,8 @@ class MediaSession(AsyncIOEventEmitter):
     ) -> None:
         line = self._notices.say(level, str(text)[:2000], same)
         if line is not None:
-            number = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-            logger.log(number[level], "%s %s", self.id[:6], line.message, exc_info=error)
+            number = logging.getLevelNamesMapping()[level.upper()]
+            logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
             self._post(line)
 
     def _say_repeats(self) -> None:

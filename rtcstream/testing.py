@@ -32,7 +32,7 @@ from .negotiator import Sessions
 from .samples import FULL_SCALE, Mixer
 from .session import MediaSession
 from .stream import Stream
-from .tracks import TIME_BASE
+from .transport.clock import VIDEO_TIME_BASE
 from .transport.ice import LOOPBACK, IceOptions
 from .transport.peer import PeerConnection
 from .transport.receiver import AudioReceiver, VideoReceiver
@@ -94,7 +94,7 @@ class TestPeer:
         """Send one camera picture, BGR; returns its 32-bit RTP timestamp on the wire."""
         frame = media.to_frame(image, "bgr24")
         self._pts += FRAME_TICKS
-        frame.pts, frame.time_base = self._pts, TIME_BASE
+        frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
         sender = self._senders["video"]
         assert isinstance(sender, VideoSender)
         sender.slot.put(frame)

@@ -8,7 +8,6 @@ of the encoder. Sound waits in a queue with a bound, and the page is told how fa
 import threading
 import time
 from collections import deque
-from fractions import Fraction
 
 import av
 import numpy as np
@@ -17,11 +16,10 @@ from .annotations import SAMPLE_RATE
 from .calls import Call, Outcome
 from .controls import Values
 from .samples import Blocks
+from .transport.clock import VIDEO_TIME_BASE
 from .transport.slot import Closed, Slot
 from .transport.sound import SoundQueue
 from .worker import Listener, Worker
-
-TIME_BASE = Fraction(1, 90_000)
 
 
 class VideoFilter(Worker):
@@ -79,7 +77,7 @@ class VideoFilter(Worker):
             self._listener.on_results(outcome.results, pts, 0)
         if outcome.picture is not None and self._outlet is not None:
             outcome.picture.pts = pts
-            outcome.picture.time_base = TIME_BASE
+            outcome.picture.time_base = VIDEO_TIME_BASE
             self._outlet.put(outcome.picture)
 
 

@@ -15,7 +15,7 @@ from .annotations import SAMPLE_RATE, Sound, Take
 from .recording import Told
 from .samples import Blocks
 from .takes import VideoRecording
-from .transport.clock import VIDEO_RATE
+from .transport.clock import VIDEO_RATE, VIDEO_TIME_BASE
 
 MOST_BYTES = 256 * 1024 * 1024
 
@@ -130,8 +130,8 @@ class _Film:
         self._video.width = max(first.width - first.width % 2, 2)
         self._video.height = max(first.height - first.height % 2, 2)
         self._video.pix_fmt = "yuv420p"
-        self._video.time_base = Fraction(1, VIDEO_RATE)
-        self._video.codec_context.time_base = Fraction(1, VIDEO_RATE)
+        self._video.time_base = VIDEO_TIME_BASE
+        self._video.codec_context.time_base = VIDEO_TIME_BASE
         self._origin = first.pts or 0
         self._last = -1
 
@@ -145,7 +145,7 @@ class _Film:
             return  # a film goes forward only
         self._last = pts
         picture = frame.reformat(self._video.width, self._video.height, "yuv420p")
-        picture.pts, picture.time_base = pts, Fraction(1, VIDEO_RATE)
+        picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
         self._container.mux(self._video.encode(picture))
         self.pictures += 1
         self.seconds = max(self.seconds, pts / VIDEO_RATE)

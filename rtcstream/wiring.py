@@ -212,7 +212,7 @@ class Wiring:
     ) -> messages.Stats:
         # A generator's run has no duration of its own: it waits for what it plays.
         called = [worker for worker in self.workers if not isinstance(worker, GeneratorRuns)]
-        durations = [d for worker in called for d in list(worker.durations)[-60:]]
+        durations = [d for worker in called for d in list(worker.durations)]
         filters = [worker for worker in self.workers if isinstance(worker, VideoFilter)]
         video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
         dropped = sum(each.dropped for each in (*self.workers, *self.receivers))

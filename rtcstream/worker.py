@@ -46,7 +46,7 @@ class Worker:
 
     def __init__(self, call: Call, values: Values, listener: Listener) -> None:
         self.calls = 0
-        self.durations: deque[float] = deque(maxlen=240)
+        self.durations: deque[float] = deque(maxlen=60)
         self.busy_since: float | None = None
         self.call = call
         self._values = values

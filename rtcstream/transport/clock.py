@@ -1,9 +1,11 @@
 """The source clock: when, on the wall, a frame of a source was captured."""
 
 import time
+from fractions import Fraction
 
 VIDEO_RATE = 90_000
 """Ticks a second of video's RTP timestamps (RFC 6184, RFC 7741)."""
+VIDEO_TIME_BASE = Fraction(1, VIDEO_RATE)
 AUDIO_RATE = 48_000
 """Ticks a second of Opus's RTP timestamps, whatever its bandwidth (RFC 7587 section 4.1)."""
 

@@ -42,10 +42,17 @@ def create(codec: RTCRtpCodecParameters) -> Encoder:
 
 
 def encode(
-    encoder: Encoder, codec: RTCRtpCodecParameters, frame: av.VideoFrame, keyframe: bool
+    encoder: Encoder,
+    codec: RTCRtpCodecParameters,
+    frame: av.VideoFrame | av.AudioFrame,
+    keyframe: bool,
 ) -> list[bytes]:
     """The RTP payloads of one frame, in order; the caller sets their timestamp."""
-    if codec.name == "H264" and (frame.width % 2 or frame.height % 2):
+    if (
+        codec.name == "H264"
+        and isinstance(frame, av.VideoFrame)
+        and (frame.width % 2 or frame.height % 2)
+    ):
         frame = _even(frame)
     payloads, _ = encoder.encode(frame, keyframe)
     return payloads

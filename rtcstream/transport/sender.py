@@ -102,6 +102,20 @@ class MediaSender(RTCRtpSender):
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(ended.set)
 
+    def _encode(
+        self, codec: RTCRtpCodecParameters, frame: av.VideoFrame | av.AudioFrame, keyframe: bool
+    ) -> list[bytes]:
+        """Encode, or report and start over with a new encoder: one bad frame ends nothing."""
+        encoder = self._RTCRtpSender__encoder
+        try:
+            if encoder is None:
+                encoder = self._RTCRtpSender__encoder = encoding.create(codec)
+            return encoding.encode(encoder, codec, frame, keyframe)
+        except Exception as error:
+            self._RTCRtpSender__encoder = None
+            self.on_error(error)
+            return []
+
     def _send(self, codec: RTCRtpCodecParameters, payloads: list[bytes], pts: int) -> None:
         """Send a frame's payloads and wait until they have left."""
         sending = self._send_frame(codec, payloads, pts)
@@ -181,26 +195,13 @@ class VideoSender(MediaSender):
         frame = self._last
         # Set each time: PyAV rescales a frame's timestamp in place as it encodes.
         frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
-        payloads = self._encode(codec, frame)
-        if payloads:
-            self._send(codec, payloads, self._pts)
-            self.size = (frame.width, frame.height)
-
-    def _encode(self, codec: RTCRtpCodecParameters, frame: av.VideoFrame) -> list[bytes]:
-        """Encode, or report and start over with a new encoder: one bad frame ends nothing."""
-        encoder = self._RTCRtpSender__encoder
         keyframe = self._keyframe_wanted
         if keyframe:  # not to lose a wish that comes between reading and clearing
             self._keyframe_wanted = False
-        try:
-            if encoder is None:
-                encoder = encoding.create(codec)
-                self._RTCRtpSender__encoder = encoder
-            return encoding.encode(encoder, codec, frame, keyframe)
-        except Exception as error:
-            self._RTCRtpSender__encoder = None
-            self.on_error(error)
-            return []
+        payloads = self._encode(codec, frame, keyframe)
+        if payloads:
+            self._send(codec, payloads, self._pts)
+            self.size = (frame.width, frame.height)
 
 
 class AudioSender(MediaSender):
@@ -216,15 +217,5 @@ class AudioSender(MediaSender):
     def _send_next(self, codec: RTCRtpCodecParameters) -> None:
         frame = self.queue.take()
         pts = frame.pts or 0
-        encoder = self._RTCRtpSender__encoder
-        try:
-            if encoder is None:
-                encoder = encoding.create(codec)
-                self._RTCRtpSender__encoder = encoder
-            payloads, _ = encoder.encode(frame)
-        except Exception as error:
-            self._RTCRtpSender__encoder = None
-            self.on_error(error)
-            return
-        for payload in payloads:
+        for payload in self._encode(codec, frame, keyframe=False):
             self._send(codec, [payload], pts)
