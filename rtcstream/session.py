@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiortc import RTCDataChannel, RTCIceCandidate
@@ -36,6 +37,7 @@ CLOSE_TIMEOUT = 1.0
 RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
 """What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
 CHANNELS = ("rtcstream", "rtcstream-set")
+TOO_MUCH = "a message was given up: more come than the page takes; the oldest results go first"
 
 
 class MediaSession(AsyncIOEventEmitter):
@@ -188,7 +190,7 @@ class MediaSession(AsyncIOEventEmitter):
             elif isinstance(message, messages.Record):
                 if self._wiring.recorder is None:
                     raise MessageError("there is nothing to record for: the stream takes no take")
-                self._wiring.recorder.record(message.on)
+                self._wiring.record(message.on)
             elif isinstance(message, messages.Run):
                 self._wiring.restart(debounce=0.0)
             elif not self._keep(message.data, len(text)):
@@ -311,13 +313,17 @@ class MediaSession(AsyncIOEventEmitter):
     # Once a second
 
     async def _tick(self) -> None:
-        before = self._wiring.totals()
+        before, told = self._wiring.totals(), 0
         while True:
             await asyncio.sleep(1)
-            after = self._wiring.totals()
-            self._post(self._wiring.stats(*(b - a for a, b in zip(before, after, strict=True))))
-            before = after
+            after, dropped = self._wiring.totals(), self._outbox.dropped
+            stats = self._wiring.stats(*(b - a for a, b in zip(before, after, strict=True)))
+            self._post(replace(stats, messages_dropped=dropped))
             self._say_repeats()
+            if dropped > told:
+                logger.warning("%s %s: %d", self.id[:6], TOO_MUCH, dropped)
+                self._post(messages.Log("warning", TOO_MUCH, count=dropped))
+            before, told = after, dropped
             for call in self._wiring.hanging(longer_than=HANG_TIMEOUT):
                 self._say(
                     "warning",

@@ -1,7 +1,8 @@
 """What functions take as a whole: recordings, and turns of speech."""
 
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,18 +16,27 @@ class Recording:
     """What the visitor recorded: ``samples``, float32 ``(channels, n)`` at ``rate`` Hz.
 
     ``path`` is a .wav of it, made when asked for and deleted when the function has returned, or
-    its generator has ended.
+    its generator has ended. Made of an array, or of parts one after another; int16 is fine.
     """
 
-    def __init__(self, samples: NDArray[Any], rate: int) -> None:
-        self.samples = samples
+    def __init__(self, samples: NDArray[Any] | Sequence[NDArray[Any]], rate: int) -> None:
         self.rate = rate
+        self._parts = [samples] if isinstance(samples, np.ndarray) else samples
         self._folder: TemporaryDirectory[str] | None = None
+
+    @cached_property
+    def samples(self) -> NDArray[Any]:
+        """The sound, joined when it is first asked for: by the function, on its own thread."""
+        whole = np.concatenate(self._parts, axis=1, dtype=np.float32)
+        if self._parts[0].dtype == np.int16:
+            whole /= 32_768
+        self._parts = [whole]
+        return whole
 
     @property
     def seconds(self) -> float:
         """Its length."""
-        return float(self.samples.shape[1] / self.rate)
+        return float(sum(part.shape[1] for part in self._parts) / self.rate)
 
     @property
     def path(self) -> Path:
@@ -34,11 +44,11 @@ class Recording:
         path = self.folder / "take.wav"
         if not path.exists():
             with wave.open(str(path), "wb") as file:
-                file.setnchannels(self.samples.shape[0])
+                file.setnchannels(self._parts[0].shape[0])
                 file.setsampwidth(2)
                 file.setframerate(self.rate)
-                scaled = (self.samples.T * 32_768).round().clip(-32_768, 32_767)
-                file.writeframes(scaled.astype("<i2").tobytes())
+                for part in self._parts:
+                    file.writeframesraw(_int16(part).T.astype("<i2").tobytes())
         return path
 
     @property
@@ -53,6 +63,12 @@ class Recording:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+
+def _int16(samples: NDArray[Any]) -> NDArray[np.int16]:
+    if samples.dtype == np.int16:
+        return samples
+    return (samples * 32_768).round().clip(-32_768, 32_767).astype(np.int16)
 
 
 class Utterance(Recording):

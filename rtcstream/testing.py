@@ -32,10 +32,11 @@ from .negotiator import Sessions
 from .samples import FULL_SCALE, Mixer
 from .session import MediaSession
 from .stream import Stream
+from .transport.audio_receiver import AudioReceiver
 from .transport.clock import VIDEO_TIME_BASE
 from .transport.ice import LOOPBACK, IceOptions
 from .transport.peer import PeerConnection
-from .transport.receiver import AudioReceiver, VideoReceiver
+from .transport.receiver import VideoReceiver
 from .transport.sender import AudioSender, VideoSender
 from .types import Peer
 

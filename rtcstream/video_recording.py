@@ -12,19 +12,18 @@ from typing import Any
 import av
 
 from .annotations import SAMPLE_RATE, Sound, Take
-from .recording import Told
+from .recording import Bounds, Told
 from .samples import Blocks
 from .takes import VideoRecording
 from .transport.clock import VIDEO_RATE, VIDEO_TIME_BASE
-
-MOST_BYTES = 256 * 1024 * 1024
 
 
 class VideoRecorder:
     """Records from ``record(True)`` to ``record(False)``, and gives the recording to ``give``.
 
     Frames are encoded on the decoders' threads, as they come: a minute is some megabytes. The
-    first picture begins the film and decides its size; without one there is no file.
+    first picture begins the film and decides its size; without one there is no file. As in a
+    recorder of sound, the lock is held to the end of what a frame begins.
     """
 
     def __init__(self, take: Take, give: Callable[[VideoRecording], None], told: Told) -> None:
@@ -33,15 +32,18 @@ class VideoRecorder:
         self._told = told
         self._lock = threading.Lock()
         self._recording = False
+        self._bounds = Bounds(take.seconds, told)
         self._film: _Film | None = None
 
     def record(self, on: bool) -> None:
         """Begin a recording, dropping one that is under way; or end it and give it."""
-        if not on:
-            self._end()
-            return
-        self._drop(recording=True)
-        self._told.on_state("recording")
+        with self._lock:
+            if on:
+                self._drop(recording=True)
+                self._bounds = Bounds(self._limit, self._told)
+                self._told.on_state("recording")
+            else:
+                self._end()
 
     def put_picture(self, frame: av.VideoFrame) -> None:
         """A picture from the peer."""
@@ -53,47 +55,39 @@ class VideoRecorder:
 
     def close(self) -> None:
         """Drop what is under way."""
-        self._drop(recording=False)
+        with self._lock:
+            self._drop(recording=False)
 
     def _put(self, frame: av.VideoFrame | av.AudioFrame) -> None:
         came = time.monotonic()  # before the lock: the other kind may be being encoded
-        try:
-            with self._lock:
-                if not self._recording:
-                    return
+        with self._lock:
+            if not self._recording:
+                return
+            try:
                 if isinstance(frame, av.VideoFrame):
-                    film = self._film = self._film or _Film(frame, came)
-                    film.add_picture(frame)
-                    show = film.pictures % 8 == 0
+                    self._film = self._film or _Film(frame, came)
+                    self._film.add_picture(frame)
                 elif self._film is None:
                     return
                 else:
-                    film, show = self._film, False
-                    film.add_sound(frame, came)
-                seconds = film.seconds
-                full = seconds >= self._limit or film.bytes > MOST_BYTES
-        except Exception as error:  # no room on the disk, or times that lead nowhere
-            self._drop(recording=False)
-            self._failed(error)
-            return
-        if show:
-            share = min(seconds / self._limit, 1.0)
-            self._told.progress(share, f"{seconds:.0f} of {self._limit:.0f} s")
-        if full:
-            self._told.on_warning(f"the recording ended at {seconds:.0f} seconds, its limit")
-            self._end()
+                    self._film.add_sound(frame, came)
+                full = self._bounds.reached(self._film.seconds, self._film.bytes)
+            except Exception as error:  # no room on the disk, or times that lead nowhere
+                self._drop(recording=False)
+                self._failed(error)
+                return
+            if full:
+                self._end()
 
     def _drop(self, recording: bool) -> None:
-        with self._lock:
-            film, self._film = self._film, None
-            self._recording = recording
+        film, self._film = self._film, None
+        self._recording = recording
         if film is not None:
             film.delete()
 
     def _end(self) -> None:
-        with self._lock:
-            film, self._film = self._film, None
-            was, self._recording = self._recording, False
+        film, self._film = self._film, None
+        was, self._recording = self._recording, False
         if film is not None:
             try:
                 film.finish()
@@ -115,8 +109,8 @@ class _Film:
     """The file that is being written."""
 
     def __init__(self, first: av.VideoFrame, began: float) -> None:
-        self.pictures = 0
         self.seconds = 0.0
+        self.bytes = 0
         self._folder = TemporaryDirectory(prefix="rtcstream-")
         self.path = Path(self._folder.name) / "take.mp4"
         self._began = began
@@ -135,10 +129,6 @@ class _Film:
         self._origin = first.pts or 0
         self._last = -1
 
-    @property
-    def bytes(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
     def add_picture(self, frame: av.VideoFrame) -> None:
         pts = (frame.pts or 0) - self._origin
         if pts <= self._last:
@@ -146,8 +136,7 @@ class _Film:
         self._last = pts
         picture = frame.reformat(self._video.width, self._video.height, "yuv420p")
         picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
-        self._container.mux(self._video.encode(picture))
-        self.pictures += 1
+        self._write(self._video.encode(picture))
         self.seconds = max(self.seconds, pts / VIDEO_RATE)
 
     def add_sound(self, frame: av.AudioFrame, came: float) -> None:
@@ -158,12 +147,16 @@ class _Film:
             part.sample_rate = SAMPLE_RATE
             at = pts - self._sound_origin
             part.pts, part.time_base = at, Fraction(1, SAMPLE_RATE)
-            self._container.mux(self._audio.encode(part))
+            self._write(self._audio.encode(part))
             self.seconds = max(self.seconds, at / SAMPLE_RATE)
 
+    def _write(self, packets: list[Any]) -> None:
+        self.bytes += sum(packet.size for packet in packets)  # the file may lag: streams interleave
+        self._container.mux(packets)
+
     def finish(self) -> None:
-        self._container.mux(self._video.encode(None))
-        self._container.mux(self._audio.encode(None))
+        self._write(self._video.encode(None))
+        self._write(self._audio.encode(None))
         self._container.close()
 
     def delete(self) -> None:

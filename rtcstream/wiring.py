@@ -1,5 +1,6 @@
 """What stands between the sections of an offer and the functions of a session."""
 
+import asyncio
 import random
 import statistics
 import time
@@ -14,16 +15,19 @@ from .generators import GeneratorRuns
 from .playout import Playout
 from .recording import AnyRecorder, Recorder, Told, TurnDetector
 from .tracks import AudioFilter, VideoFilter
+from .transport.audio_receiver import AudioReceiver
 from .transport.clock import VIDEO_RATE, SourceClock
 from .transport.peer import PeerConnection
-from .transport.receiver import AudioReceiver, VideoReceiver
+from .transport.receiver import VideoReceiver
 from .transport.sender import AudioSender, VideoSender
-from .transport.sound import PacedQueue
+from .transport.sound import PacedQueue, SteadyQueue
 from .video_recording import VideoRecorder
 from .worker import Listener, Worker
 
 GENERATOR_FPS = 30.0
 """How often a generator may show a picture, unless the stream says."""
+LINGER = 0.2
+"""Seconds that a recording goes on after the page's word: the media of that moment come later."""
 
 
 class NothingToView(NegotiationError):
@@ -51,6 +55,9 @@ class Wiring:
         self.senders: list[VideoSender | AudioSender] = []
         self.workers: list[Worker] = []
         self.recorder: AnyRecorder | None = None
+        self._detector: TurnDetector | None = None
+        self._lingering: asyncio.TimerHandle | None = None
+        self._expiring: asyncio.TimerHandle | None = None
         self.frames_in = 0
         self._connection = connection
         self._values = values
@@ -76,7 +83,9 @@ class Wiring:
             hearing = self._receive("audio")
             assert isinstance(hearing, AudioReceiver)
             audio = self._send("audio", hearing) if signature.out.sound else None
-            queue = audio.queue if isinstance(audio, AudioSender) else None
+            queue = None
+            if isinstance(audio, AudioSender):
+                queue = audio.queue = SteadyQueue()
             listening = AudioFilter(call, self._values, queue, self._listener)
             put = listening.inbox.put
             hearing.sink = self._counted(put) if counted else put
@@ -126,7 +135,7 @@ class Wiring:
             if runs.playing:
                 runs.interrupt()
 
-        detector = TurnDetector(take.turn, runs.give, interrupt, self._listener)
+        detector = self._detector = TurnDetector(take.turn, runs.give, interrupt, self._listener)
         receiver.sink = self._counted(detector.put)
 
     def _receive(self, kind: str) -> VideoReceiver | AudioReceiver:
@@ -168,6 +177,31 @@ class Wiring:
         """Let the functions begin."""
         for worker in self.workers:
             worker.start()
+        if self._detector is not None:
+            self._expire(self._detector)
+
+    def record(self, on: bool) -> None:
+        """Begin a recording, or end it when what was on its way has come."""
+        assert self.recorder is not None
+        pending = self._lingering is not None
+        if on:
+            if pending:  # its end has been said
+                self._end_recording()
+            self.recorder.record(True)
+        elif not pending:
+            loop = asyncio.get_running_loop()
+            self._lingering = loop.call_later(LINGER, self._end_recording)
+
+    def _end_recording(self) -> None:
+        assert self.recorder is not None
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+        self.recorder.record(False)
+
+    def _expire(self, detector: TurnDetector) -> None:
+        loop = asyncio.get_running_loop()
+        self._expiring = loop.call_later(detector.expire(), self._expire, detector)
 
     def restart(self, **options: float) -> None:
         """Let the generators begin anew."""
@@ -179,6 +213,9 @@ class Wiring:
         """End all of it; returns at once."""
         for receiver in self.receivers:
             receiver.sink = None
+        for timer in (self._lingering, self._expiring):
+            if timer is not None:
+                timer.cancel()
         for worker in self.workers:
             worker.stop()
         if self.recorder is not None:
@@ -210,9 +247,7 @@ class Wiring:
     def stats(
         self, seconds: float, frames_in: float, frames_out: float, sent: float
     ) -> messages.Stats:
-        # A generator's run has no duration of its own: it waits for what it plays.
-        called = [worker for worker in self.workers if not isinstance(worker, GeneratorRuns)]
-        durations = [d for worker in called for d in list(worker.durations)]
+        durations = [d for worker in self.workers for d in list(worker.durations)]
         filters = [worker for worker in self.workers if isinstance(worker, VideoFilter)]
         video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
         dropped = sum(each.dropped for each in (*self.workers, *self.receivers))

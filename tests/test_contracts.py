@@ -5,6 +5,7 @@ comes with the sentence that says what would break.
 """
 
 import inspect
+import queue
 import time
 from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
@@ -29,7 +30,7 @@ from aiortc import (
     rtcrtpsender,
     rtp,
 )
-from aiortc.codecs import depayload, get_decoder, get_encoder
+from aiortc.codecs import CODECS, depayload, get_decoder, get_encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcicetransport import parse_stun_turn_uri
@@ -44,12 +45,14 @@ from aiortc.utils import uint16_add
 
 from rtcstream.media import to_frame
 from rtcstream.transport import encoder as encoding
+from rtcstream.transport.audio_receiver import AudioReceiver
 from rtcstream.transport.clock import NTP_UNIX_OFFSET
 from rtcstream.transport.decoder import FFMPEG_NAMES
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.transport.jitterbuffer import VideoJitterBuffer
 from rtcstream.transport.peer import PeerConnection
-from rtcstream.transport.receiver import AudioReceiver, MediaReceiver, VideoReceiver
+from rtcstream.transport.receiver import MediaReceiver, VideoReceiver
+from rtcstream.transport.replay import Replay
 from rtcstream.transport.sender import AudioSender, MediaSender, VideoSender
 from rtcstream.transport.sound import to_frame as to_sound
 
@@ -340,6 +343,17 @@ async def test_aiortc_makes_our_transceiver(connection: PeerConnection) -> None:
     ).keys()
 
 
+async def test_our_answer_asks_for_copies_of_sound(connection: PeerConnection) -> None:
+    """A section's codecs are its own, so that our answer can say what it wants of Opus."""
+    offering = PeerConnection(IceOptions(addresses=LOOPBACK))
+    offering.addTransceiver("audio", "sendrecv")
+    await offering.setLocalDescription(await offering.createOffer())
+    await connection.accept(offering.localDescription.sdp)
+    assert "useinbandfec=1" in await connection.answer()
+    assert CODECS["audio"][0].parameters == {}, "of all connections"
+    await offering.close()
+
+
 async def test_aiortc_guards_our_channel(
     connection: PeerConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -445,3 +459,16 @@ def test_what_packets_are_made_with() -> None:
     packet = rtp.RtpPacket()
     assert packet.extensions.abs_send_time is None and packet.extensions.mid is None
     assert Fraction(1, 90_000) == VIDEO_TIME_BASE
+
+
+async def test_what_a_replay_hooks_into(connection: PeerConnection) -> None:
+    """A transceiver made with a track has aiortc's own parts, with what it hooks into."""
+    transceiver = connection.addTransceiver(Replay([b""], 30), "sendrecv")
+    sender, receiver = transceiver.sender, transceiver.receiver
+    assert type(sender) is RTCRtpSender and type(receiver) is RTCRtpReceiver
+    assert inspect.iscoroutinefunction(sender.transport._send_rtp)
+    handle = inspect.signature(receiver._handle_rtp_packet)
+    assert inspect.iscoroutinefunction(receiver._handle_rtp_packet)
+    assert list(handle.parameters) == ["packet", "arrival_time_ms"]
+    decoded = receiver._RTCRtpReceiver__decoder_queue  # type: ignore[attr-defined]
+    assert isinstance(decoded, queue.Queue)

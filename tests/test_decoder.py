@@ -23,7 +23,7 @@ from rtcstream.media import to_array, to_frame
 from rtcstream.transport import encoder as encoding
 from rtcstream.transport.clock import DRIFT, NTP_UNIX_OFFSET, VIDEO_RATE, SourceClock
 from rtcstream.transport.decoder import VideoDecoder, is_keyframe
-from rtcstream.transport.jitterbuffer import AudioJitterBuffer, VideoJitterBuffer
+from rtcstream.transport.jitterbuffer import VideoJitterBuffer
 from rtcstream.transport.receiver import TimestampUnwrapper
 
 # Fewer examples than usual for a quick run; no time limits, on machines that are busy.
@@ -213,9 +213,7 @@ def packet(sequence: int, timestamp: int, marker: int = 0) -> RtpPacket:
     return made
 
 
-def add(
-    buffer: VideoJitterBuffer | AudioJitterBuffer, *packets: RtpPacket
-) -> list[tuple[bytes, int]]:
+def add(buffer: VideoJitterBuffer, *packets: RtpPacket) -> list[tuple[bytes, int]]:
     """What a receiver gets for these packets: first from `add`, then from `pop`."""
     frames = []
     for each in packets:
@@ -293,35 +291,6 @@ def test_packets_in_any_order(order: list[int], ends: set[int], start: int) -> N
         b"%d," % (start + number) for number in range(9)
     )
     assert [timestamp for _, timestamp in released] == list(range(len(ends) + 1))
-
-
-@pytest.mark.parametrize("start", [0, 65534, 65535])
-def test_sound_waits_for_nothing(start: int) -> None:
-    """A packet of sound is a frame at once; one that comes too early waits for its turn."""
-    buffer = AudioJitterBuffer()
-    assert buffer.pop() is None
-    for number in range(5):
-        expected = (b"%d," % (start + number), number)
-        assert add(buffer, packet(start + number, number)) == [expected]
-    assert add(buffer, packet(start + 6, 6)) == []
-    assert [at for _, at in add(buffer, packet(start + 5, 5))] == [5, 6]
-
-
-def test_a_lost_packet_of_sound() -> None:
-    """A missing packet is waited for until three others are there; late or again, it is let go."""
-    buffer = AudioJitterBuffer()
-    add(buffer, packet(0, 0))
-    assert add(buffer, packet(2, 2), packet(3, 3)) == []
-    assert [at for _, at in add(buffer, packet(4, 4))] == [2, 3, 4]
-    assert add(buffer, packet(1, 1), packet(4, 4)) == []
-    assert [at for _, at in add(buffer, packet(5, 5))] == [5]
-
-
-def test_sound_that_begins_anew() -> None:
-    """A sender whose numbers go back by far has started again, and is heard."""
-    buffer = AudioJitterBuffer()
-    add(buffer, packet(30_000, 0))
-    assert [at for _, at in add(buffer, packet(7, 9), packet(8, 10))] == [9, 10]
 
 
 # Timestamps and the clock

@@ -41,6 +41,7 @@ LADDER = [
     Room("playout", "av"),
     Room("tracks", "av numpy"),
     Room("generators"),
+    Room("vad", "numpy onnxruntime"),
     Room("recording", "av numpy"),
     Room("video_recording", "av"),
     Room("wiring"),
@@ -55,6 +56,8 @@ LADDER = [
     Room("loading", "aiohttp"),
     Room("reload"),
     Room("gallery", "aiohttp"),
+    Room("synthetic", "aiohttp av numpy"),
+    Room("benching", "aiohttp"),
     Room("__init__"),
     Room("__main__"),
 ]

@@ -7,12 +7,9 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import av
-from aiortc.codecs import get_decoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-
-from .clock import AUDIO_RATE
 
 logger = logging.getLogger(__name__)
 
@@ -144,27 +141,6 @@ class VideoDecoder(Decoder[av.VideoFrame]):
         packet.pts = encoded.timestamp
         packet.time_base = VIDEO_TIME_BASE
         return self._codec.decode(packet)  # type: ignore[no-any-return]
-
-
-class AudioDecoder(Decoder[av.AudioFrame]):
-    """Sound. When it falls ``LIMIT`` packets (over a second) behind, the oldest goes; the reader
-    sees the hole by the timestamps."""
-
-    def _admit(self, task: Task) -> bool:
-        if len(self._tasks) >= self.LIMIT:
-            self.dropped += 1
-            self._tasks.popleft()
-        return True
-
-    def _decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> list[av.AudioFrame]:
-        if codec.name != self._codec_name:
-            self._codec = get_decoder(codec)
-            self._codec_name = codec.name
-        frames: list[av.AudioFrame] = self._codec.decode(encoded)
-        for frame in frames:
-            # In the ticks of Opus, whatever the codec's own clock is (8000 for G.711 and G.722).
-            frame.pts = encoded.timestamp * AUDIO_RATE // codec.clockRate
-        return frames
 
 
 def is_keyframe(codec: str, data: bytes) -> bool:

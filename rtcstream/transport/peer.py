@@ -20,8 +20,10 @@ from aiortc.rtcsctptransport import DataChunk
 from aiortc.sdp import SessionDescription
 
 from ..errors import NegotiationError
+from .audio_receiver import AudioReceiver
 from .ice import IceOptions, gather_on, usable_offer
-from .receiver import AudioReceiver, VideoReceiver
+from .opus import libopus
+from .receiver import VideoReceiver
 from .sender import AudioSender, VideoSender
 
 logger = logging.getLogger(__name__)
@@ -121,6 +123,8 @@ class PeerConnection(RTCPeerConnection):
             await self.setRemoteDescription(RTCSessionDescription(sdp=usable, type="offer"))
         except Exception as error:  # likewise
             raise NegotiationError(f"the offer cannot be answered: {error}") from error
+        if libopus():
+            _ask_for_correction(self.getTransceivers())
         self.remote_ufrag = ices[0].usernameFragment
 
     async def answer(self) -> str:
@@ -154,6 +158,15 @@ class PeerConnection(RTCPeerConnection):
             closing.cancel()
             for transport in ice:
                 await transport.stop()
+
+
+def _ask_for_correction(transceivers: list[RTCRtpTransceiver]) -> None:
+    """Let the peer send copies of its sound in the next packets when packets are lost (RFC 7587
+    section 6.1); browsers do so only if the answer asks for it."""
+    for transceiver in transceivers:
+        for codec in transceiver._codecs:  # our own copies, made for this connection
+            if codec.name == "opus":
+                codec.parameters["useinbandfec"] = 1
 
 
 def _survive_bad_messages(sctp: RTCSctpTransport) -> None:

@@ -10,9 +10,10 @@ from aiortc import RTCRtpReceiver
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtp import AnyRtcpPacket, RtcpByePacket, RtpPacket
 
-from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
-from .decoder import AudioDecoder, Decoder, FrameT, VideoDecoder
-from .jitterbuffer import AudioJitterBuffer, VideoJitterBuffer
+from .audio_jitter import AudioJitterBuffer
+from .clock import VIDEO_RATE, SourceClock
+from .decoder import Decoder, FrameT, VideoDecoder
+from .jitterbuffer import VideoJitterBuffer
 
 MAX_SOURCES = 31
 """RTP sources (SSRCs) of one receiver; a browser has two, one for retransmissions."""
@@ -137,11 +138,3 @@ class VideoReceiver(MediaReceiver[av.VideoFrame]):
     def __init__(self, transport: Any) -> None:
         clock, buffer = SourceClock(VIDEO_RATE), VideoJitterBuffer()
         super().__init__("video", transport, clock, VideoDecoder, buffer)
-
-
-class AudioReceiver(MediaReceiver[av.AudioFrame]):
-    """Sound, each packet's as soon as it is its turn."""
-
-    def __init__(self, transport: Any) -> None:
-        clock, buffer = SourceClock(AUDIO_RATE), AudioJitterBuffer()
-        super().__init__("audio", transport, clock, AudioDecoder, buffer)

@@ -64,8 +64,8 @@ class SoundQueue:
     def take(self) -> av.AudioFrame:
         """Wait for the next frame. Raises Closed."""
         with self._changed:
-            while self._count < FRAME and not self._closed:
-                self._changed.wait()
+            while (wait := self._wait()) != 0 and not self._closed:
+                self._changed.wait(wait)
             if self._closed:
                 raise Closed
             while self._jumps and self._jumps[0][0] <= 0:
@@ -83,6 +83,10 @@ class SoundQueue:
             self._parts.clear()
             self._count = 0
             self._changed.notify_all()
+
+    def _wait(self) -> float | None:
+        """How long to wait for the next frame; None until something changes."""
+        return 0 if self._count >= FRAME else None
 
     def _bridge(self, pts: int) -> None:
         """Fill or jump the hole between what waits and what comes."""
@@ -116,6 +120,37 @@ class SoundQueue:
             missing -= len(taken[-1])
         self._count -= count - missing
         return np.concatenate(taken) if taken else np.zeros((0, 2), np.int16)
+
+
+class SteadyQueue(SoundQueue):
+    """Sound that comes in blocks and is sent as it lasts: what a filter of long blocks gives.
+
+    A burst of many frames makes a browser hold sound back for as long, and misjudge by half of it
+    how late the sound is beside the picture. Nothing gets later by this: what still waits when
+    more comes goes at once.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._overdue = 0
+        self._due = 0.0
+
+    def take(self) -> av.AudioFrame:
+        frame = super().take()
+        with self._changed:
+            self._overdue = max(0, self._overdue - 1)
+            self._due = self._now() + FRAME / AUDIO_RATE
+        return frame
+
+    def _append(self, sound: Sound) -> None:
+        self._overdue = self._count // FRAME + 1
+        super()._append(sound)
+
+    def _wait(self) -> float | None:
+        if self._count < FRAME:
+            return None
+        return 0 if self._overdue else max(0.0, self._due - self._now())
 
 
 class PacedQueue(SoundQueue):

