@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Awaitable, Generator, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 
@@ -31,6 +31,9 @@ _NOT_THE_USERS = (
     "<frozen ",
 )
 
+Results: TypeAlias = tuple[tuple[str | None, Any], ...]
+"""Names, None for the only one of a function, and data for the page."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -39,7 +42,7 @@ class Outcome:
     picture: av.VideoFrame | None = None
     sound: Stereo | None = None
     chunk: Any = None
-    results: tuple[tuple[str | None, Any], ...] = ()
+    results: Results = ()
 
 
 class Call:
@@ -63,6 +66,7 @@ class Call:
         self._mixer = Mixer()
         self._target: Any = None
         self._closed = False
+        self._interrupted = False
         self._task: asyncio.Task[Any] | None = None
 
     @property
@@ -127,11 +131,27 @@ class Call:
     def cancel(self) -> None:
         """The session has ended: a coroutine that runs is cancelled; from any thread."""
         self._closed = True
+        self._cancel_soon()
+
+    def interrupt(self) -> None:
+        """The run is over: a coroutine is cancelled, until ``resume``; from any thread."""
+        self._interrupted = True
+        self._cancel_soon()
+
+    def resume(self) -> None:
+        """Another run begins."""
+        self._interrupted = False
+
+    @property
+    def _unwanted(self) -> bool:
+        return self._closed or self._interrupted
+
+    def _cancel_soon(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the coroutine with it
             self._loop.call_soon_threadsafe(self._cancel_task)
 
     def _cancel_task(self) -> None:
-        if self._task is not None:
+        if self._task is not None and self._unwanted:
             self._task.cancel()
 
     def close(self) -> None:
@@ -170,7 +190,7 @@ class Call:
         ).result()
 
     async def _tracked(self, awaitable: Awaitable[Any], closing: bool) -> Any:
-        if self._closed and not closing:
+        if self._unwanted and not closing:
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
             raise asyncio.CancelledError
@@ -290,7 +310,7 @@ class Reporter:
 
 def _results(
     slots: tuple[ResultSlot, ...], values: tuple[Any, ...], size: tuple[int, int] | None
-) -> tuple[tuple[str | None, Any], ...]:
+) -> Results:
     named = []
     for number, (slot, value) in enumerate(zip(slots, values, strict=True), 1):
         if value is None:

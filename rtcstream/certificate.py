@@ -24,6 +24,16 @@ def lan_address() -> str:
     return "127.0.0.1"
 
 
+def lan_addresses() -> list[str]:
+    """This machine's IPv4 addresses as others may reach it, the usual one first."""
+    usual = lan_address()
+    with contextlib.suppress(OSError):
+        others = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
+        found = [usual, *sorted(other for other in others if ":" not in other)]
+        return [a for a in dict.fromkeys(found) if not ipaddress.ip_address(a).is_loopback]
+    return [usual]
+
+
 def self_signed(context: ssl.SSLContext) -> None:
     """Load a new certificate for this machine's names and addresses into a TLS context."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,6 +1,7 @@
 """Encoded chunks to one gapless track: files cut anywhere, and files one after another."""
 
 import io
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from .samples import Mixer, Stereo
 
 LARGEST_FILE = 256 * 1024 * 1024
 """Bytes of one file that are held, where its index is at its end."""
+
+HEAD = 64 * 1024
+"""Bytes of a file's beginning in which an MP3's length is looked for; its tags come before that."""
 
 MAGIC = (b"ID3", b"RIFF", b"fLaC", b"\x1aE\xdf\xa3", b"FORM")
 
@@ -47,7 +51,8 @@ class ChunkPlayer:
 
     One demuxer, one decoder and one resampler serve all chunks of a file; a chunk that begins like
     a file begins a new one. What cannot be decoded is reported by the number of its chunk, and
-    playing goes on with the next.
+    playing goes on with the next. ``on_reach`` is called with that number and a position when what
+    is in a chunk is about to be given to the track there, and at the end with the last number.
     """
 
     def __init__(
@@ -55,10 +60,12 @@ class ChunkPlayer:
         track: Track,
         on_error: Callable[[ResultError], None],
         kind: Literal["audio", "video"] = "video",
+        on_reach: Callable[[int, int], None] = lambda number, position: None,
     ) -> None:
         self._track = track
         self._on_error = on_error
         self._kind = kind
+        self._on_reach = on_reach
         self._mixer = Mixer()
         self._number = 0
         self._pending: Piece | None = None
@@ -87,6 +94,7 @@ class ChunkPlayer:
                 self._play_file(source, piece.number)
                 source.skip()
         self._track.play(self._mixer.flush())
+        self._on_reach(self._number, self._track.end)
 
     def _put_back(self, piece: Piece) -> None:
         self._pending = piece
@@ -95,10 +103,16 @@ class ChunkPlayer:
         source = file if isinstance(file, _Source) else None
         told = 0
 
+        def chunk_at(offset: int | None) -> int:
+            return source.number_at(offset) if source else number
+
+        def on_reach(offset: int | None, position: int) -> None:
+            self._on_reach(chunk_at(offset), position)
+
         def on_broken(offset: int | None, error: BaseException) -> None:
             """A packet that cannot be decoded, which ends nothing; told once for each chunk."""
             nonlocal told
-            at = source.number_at(offset) if source else number
+            at = chunk_at(offset)
             if at != told:
                 told = at
                 what = f"a part of chunk {at} cannot be decoded: {_reason(error)}"
@@ -106,7 +120,12 @@ class ChunkPlayer:
 
         try:
             with av.open(file, mode="r") as container:
-                _Player(container, self._track, self._mixer, self._kind, on_broken).play()
+                player = _Player(
+                    container, self._track, self._mixer, self._kind, on_reach, on_broken
+                )
+                if source is not None and container.format.name == "mp3":
+                    player.length, player.padding = _mp3_length(source.head)
+                player.play()
         except (av.FFmpegError, ValueError, IndexError) as error:
             if source is None or source.error is None:
                 reached = source.number if source else number
@@ -129,17 +148,22 @@ class _Player:
         track: Track,
         mixer: Mixer,
         kind: Literal["audio", "video"],
+        on_reach: Callable[[int | None, int], None],
         on_broken: Callable[[int | None, BaseException], None],
     ) -> None:
         self._container = container
         self._track = track
         self._mixer = mixer
         self._kind = kind
+        self._on_reach = on_reach
         self._on_broken = on_broken
         self._base = track.end
         self._start: float | None = None
         self._shown: float | None = None
         self._heard = False
+        self._decoded = 0
+        self.length, self.padding = 0, 0
+        """Samples after which as many follow that are not meant."""
 
     def play(self) -> None:
         streams = self._container.streams
@@ -164,23 +188,31 @@ class _Player:
                 continue
             for frame in frames:
                 if isinstance(frame, av.AudioFrame):
-                    self._play(frame)
+                    self._play(frame, packet.pos)
                 else:
-                    self._show(frame, has_sound=audio is not None)
+                    self._show(frame, packet.pos, has_sound=audio is not None)
         if audio is None and video is not None and self._shown is not None:
             self._pass_until(self._shown + float(1 / (video.average_rate or 30)))
 
-    def _play(self, frame: av.AudioFrame) -> None:
+    def _play(self, frame: av.AudioFrame, offset: int | None) -> None:
         if not self._heard and self._start is not None and frame.time is not None:
             self._pass_until(frame.time)  # sound that begins after the pictures
         self._heard = True
+        self._on_reach(offset, self._track.end)
         sound = self._mixer.frame(frame)
-        if frame.time_base == Fraction(1, frame.sample_rate) and 0 < frame.duration < frame.samples:
-            # A file's last frame is padded; here the container says how much of it is meant.
-            padding = frame.samples - frame.duration
+        if padding := self._padding_of(frame):
             sound = np.concatenate([sound, self._mixer.flush()])
             sound = sound[: -round(padding * SAMPLE_RATE / frame.sample_rate) or None]
         self._track.play(sound)
+
+    def _padding_of(self, frame: av.AudioFrame) -> int:
+        """How many samples of a file's last frames are there only to fill them."""
+        self._decoded += frame.samples
+        if frame.time_base == Fraction(1, frame.sample_rate) and 0 < frame.duration < frame.samples:
+            return frame.samples - frame.duration  # the container says it
+        padding = max(min(self._decoded - self.length, self.padding, frame.samples), 0)
+        self.padding -= padding
+        return padding
 
     def _pass_until(self, time: float) -> None:
         """Time is counted in samples, so where there is no sound, silence is played."""
@@ -189,7 +221,7 @@ class _Player:
         if missing > 0:
             self._track.play(np.zeros((missing, 2), np.int16))
 
-    def _show(self, frame: av.VideoFrame, has_sound: bool) -> None:
+    def _show(self, frame: av.VideoFrame, offset: int | None, has_sound: bool) -> None:
         time = frame.time or 0.0
         if self._start is None:
             self._start = time
@@ -199,6 +231,7 @@ class _Player:
         self._shown = time
         if not has_sound:
             self._pass_until(time)
+            self._on_reach(offset, self._track.end)
         position = max(round((time - self._start) * SAMPLE_RATE), 0)
         self._track.schedule(frame, self._base + position)
 
@@ -218,6 +251,7 @@ class _Source(io.RawIOBase):
     ) -> None:
         self.number = first.number
         self.error: BaseException | None = None
+        self.head = b""
         self._take = take
         self._put_back = put_back
         self._held = bytearray(first.content)
@@ -246,6 +280,8 @@ class _Source(io.RawIOBase):
         start = self._position - self._dropped
         data = bytes(self._held[start : start + size] if size >= 0 else self._held[start:])
         self._position += len(data)
+        if len(self.head) < HEAD:
+            self.head += data
         if not self._seekable:
             del self._held[: self._position - self._dropped]
             self._dropped = self._position
@@ -314,3 +350,23 @@ def _begins_file(content: bytes) -> bool:
     if content.startswith(b"\xff"):  # an mp3 whose first frame says how long it is
         return b"Xing" in content[:48] or b"Info" in content[:48]
     return content[4:8] == b"ftyp" or content.startswith(MAGIC)
+
+
+INFO = re.compile(rb"\xff([\xe0-\xff])..\0{9}(?:\0{8}|\0{23})?(?:Xing|Info)(.{4})(.{4})", re.DOTALL)
+
+
+def _mp3_length(head: bytes) -> tuple[int, int]:
+    """The samples that an MP3 is to have, and how many follow that only fill its last frames.
+
+    Its first frame may say so, in LAME's extension of Xing's header; FFmpeg follows that only where
+    it can seek. Its decoder is 529 samples late, which it takes from the beginning.
+    """
+    found = INFO.search(head)
+    if found is None or not found[2][3] & 1:
+        return 0, 0
+    flags, frames = found[2][3], int.from_bytes(found[3])
+    lame = found.end() + 4 * bool(flags & 2) + 100 * bool(flags & 4) + 4 * bool(flags & 8)
+    gaps = int.from_bytes(head[lame + 21 : lame + 24])  # twelve bits each
+    before, after = gaps >> 12, gaps & 0xFFF
+    length = frames * (1152 if found[1][0] & 8 else 576) - before - after
+    return (length, after - 529) if gaps and length > 0 and after > 529 else (0, 0)

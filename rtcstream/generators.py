@@ -1,22 +1,29 @@
 """A generator on its session's worker thread: pulled as it is played, started anew on changes."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any, TypeAlias
 
-from .calls import Call, Outcome
+from .calls import Call, Outcome, Results
 from .chunks import ChunkPlayer
 from .controls import Values
 from .errors import ResultError
 from .messages import StateValue
-from .playout import Playout
+from .playout import Performance, Playout, Tell
 from .takes import Recording, VideoRecording
 from .transport.slot import Closed, Superseded
 from .worker import Listener, Worker
 
 DEBOUNCE = 0.15
 """Seconds without a change that a restart waits for: one typed word is one restart."""
+MOST_BESIDE = 1000
+"""Results that wait for the sound of their chunks: FFmpeg reads ahead to find out what it gets."""
+
+Items: TypeAlias = Iterator[Outcome | ResultError]
 
 
 class GeneratorRuns(Worker):
@@ -82,6 +89,7 @@ class GeneratorRuns(Worker):
             if at_once:
                 self._superseded = True
                 self._playout.begin()  # from here on nothing of the old run is taken
+                self.call.interrupt()
             self._changed.set()
 
     def _wake(self) -> None:
@@ -102,7 +110,7 @@ class GeneratorRuns(Worker):
             self._playing = True
             turn = self.call.signature.take_in is not None
             self._listener.on_state("thinking" if turn else "running")
-            with self._guarded() as done:
+            with self._guarded(timed=False) as done:
                 self._play()
             if done:
                 self._await_end()
@@ -120,6 +128,7 @@ class GeneratorRuns(Worker):
                 wait = None if self._wanted_at is None else self._wanted_at - time.monotonic()
                 if wait is not None and wait <= 0:
                     self._wanted_at, self._superseded = None, False
+                    self.call.resume()
                     self._taken, self._given = self._given, None
                     self._performance = self._playout.begin()
                     return
@@ -129,14 +138,19 @@ class GeneratorRuns(Worker):
         take = self._taken
         generator = self.call.generate(take, self._snapshot())
         try:
+            items = self._timed(generator)
             if (chunk := self.call.signature.out.chunk) is not None:
-                player = ChunkPlayer(self._performance, self._report, chunk.kind)
-                player.play(self._chunks(generator))
+                beside = _Beside(self._performance)
+                player = ChunkPlayer(self._performance, self._report, chunk.kind, beside.reach)
+                player.play(self._chunks(items, beside))
             else:
-                for outcome in generator:
+                for outcome in items:
                     self._take(outcome)
         except (Superseded, Closed):
             pass
+        except (asyncio.CancelledError, futures.CancelledError):
+            if not self._superseded:  # or else it is we who cancelled it
+                raise
         finally:
             try:
                 generator.close()
@@ -149,26 +163,37 @@ class GeneratorRuns(Worker):
         if isinstance(item, ResultError):
             self._report(item)
             return
-        pts = None
-        if item.picture is not None or item.sound is not None:
-            pts = self._performance.give(item.picture, item.sound)
+        self._performance.give(item.picture, item.sound, self._tell(item.results))
         if item.picture is None and (item.sound is None or not len(item.sound)):
             self._limit()
-        self._check()
-        if item.results:
-            self._listener.on_results(item.results, pts, self.run)
 
-    def _chunks(self, generator: Generator[Outcome | ResultError, None, None]) -> Callable[[], Any]:
+    def _tell(self, results: Results) -> Tell | None:
+        """What tells these results, as this run's."""
+        if not results:
+            return None
+        run = self.run
+        return lambda pts: self._listener.on_results(results, pts, run)
+
+    def _timed(self, generator: Items) -> Items:
+        """What the generator yields; notes how long each took to come."""
+        while True:
+            asked = time.monotonic()
+            item = next(generator, None)
+            if item is None:
+                return
+            self.durations.append(time.monotonic() - asked)
+            yield item
+
+    def _chunks(self, items: Items, beside: "_Beside") -> Callable[[], Any]:
         def following() -> Any:
             """The next chunk, or None at the end."""
-            for item in generator:
+            for item in items:
                 self._check()
                 self._limit(self.CHUNK)
                 if isinstance(item, ResultError):
                     self._report(item)
                     continue
-                if item.results:
-                    self._listener.on_results(item.results, None, self.run)
+                beside.add(self._tell(item.results), item.chunk is not None)
                 if item.chunk is not None:
                     return item.chunk
             return None
@@ -200,3 +225,25 @@ class GeneratorRuns(Worker):
         while (seconds := self._performance.pending) > 0 and not self._superseded:
             if self._stopping.wait(min(seconds, 0.1)):
                 raise Closed
+
+
+class _Beside:
+    """Results that came beside chunks, each told when the sound of its chunk begins."""
+
+    def __init__(self, performance: Performance) -> None:
+        self._performance = performance
+        self._chunks = 0
+        self._waiting: deque[tuple[int, Tell]] = deque()
+
+    def add(self, tell: Tell | None, has_chunk: bool) -> None:
+        """What came with the next chunk, or before it."""
+        if tell is not None:
+            if len(self._waiting) >= MOST_BESIDE:
+                self._performance.tell(self._waiting.popleft()[1], self._performance.end)
+            self._waiting.append((self._chunks + 1, tell))
+        self._chunks += has_chunk
+
+    def reach(self, number: int, position: int) -> None:
+        """The chunk of this number, from 1, plays at this position."""
+        while self._waiting and self._waiting[0][0] <= number:
+            self._performance.tell(self._waiting.popleft()[1], position)

@@ -50,6 +50,8 @@ def load(target: str) -> Named:
     Raises CommandError with one line that says what is wrong.
     """
     path, attribute = split(target)
+    if path and not attribute and Path(path).is_dir() and path not in example_names():
+        raise CommandError(_folder(path))
     if path.endswith(".py"):
         if not Path(path).is_file():
             raise CommandError(f"there is no file {path!r}")
@@ -90,6 +92,14 @@ def _unknown(name: str) -> str:
     if Path(f"{name}.py").is_file():
         return f"there is no example {name!r}; for the program of yours write {name}.py"
     return f"there is no example {name!r}; there are: {listed}. A program of yours ends in .py"
+
+
+def _folder(path: str) -> str:
+    programs = sorted(file.name for file in Path(path).glob("*.py") if file.name != "__init__.py")
+    there = f"one of those in it: {', '.join(programs[:10])}" if programs else "such as app.py"
+    return (
+        f"{path!r} is a folder; name a program, {there}. Without any name the examples are served"
+    )
 
 
 @contextmanager

@@ -184,6 +184,7 @@ class Stats:
     """The last second: frames a second in and out, time in the function, frames dropped in all.
 
     ``function_ms`` is the median; ``bitrate`` is in bit/s of media sent; sizes are (width, height).
+    ``messages_dropped`` are those for the page that were given up since the session began.
     """
 
     type: ClassVar[str] = "stats"
@@ -194,6 +195,7 @@ class Stats:
     bitrate: int
     size_in: tuple[int, int] | None
     size_out: tuple[int, int] | None
+    messages_dropped: int = 0
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ class Outbox:
     """Holds messages until the data channel takes them.
 
     aiortc's channel accepts without end and buffers; this stops at ``HIGH_WATER`` bytes, and
-    beyond ``LIMIT`` waiting messages gives up the oldest results (``dropped`` counts them), since
-    newer ones follow; other messages go only when there are no results left to give up.
+    beyond ``LIMIT`` waiting messages gives up the oldest results, since newer ones follow; other
+    messages go only when there are no results left to give up. ``dropped`` counts them, for the
+    session to tell the page.
     """
 
     LIMIT = 256

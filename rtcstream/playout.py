@@ -5,6 +5,8 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import av
 
@@ -12,16 +14,28 @@ from .annotations import SAMPLE_RATE
 from .samples import Stereo
 from .transport.clock import VIDEO_RATE, VIDEO_TIME_BASE, SourceClock
 from .transport.slot import Closed, Slot, Superseded
-from .transport.sound import PacedQueue
+from .transport.sound import FRAME, PacedQueue
 
 MOST_SCHEDULED = 90
+
+Tell: TypeAlias = Callable[[int | None], None]
+"""Told when something is shown or heard, with the ``pts`` of the picture then, if there is one."""
+
+
+class Due(NamedTuple):
+    """What is to happen when the sound at ``position`` plays."""
+
+    position: int
+    picture: av.VideoFrame | None
+    tell: Tell | None = None
 
 
 class Playout:
     """Where a session's runs of a generator play, one after another.
 
-    With sound, time is counted in its samples: a picture is shown when the sound that it came with
-    begins. Without, a picture is shown at once, at most ``max_fps`` a second.
+    With sound, time is counted in its samples: a picture is shown, and results are told, when the
+    sound that they came with begins. Without, it is done at once, a picture at most ``max_fps`` a
+    second. What is told is told under a lock, so that nothing is told of a run that is over.
     """
 
     def __init__(
@@ -38,7 +52,7 @@ class Playout:
         self._clock = clock
         self._origin = random.getrandbits(31)
         self._last_pts = 0
-        self._scheduled: deque[tuple[int, av.VideoFrame]] = deque()
+        self._scheduled: deque[Due] = deque()
         self._room = threading.Condition()
         self._run = 0
         sound.on_frame = self._show_due
@@ -48,8 +62,18 @@ class Playout:
         with self._room:
             self._run = self.sound.begin()
             self._scheduled.clear()
+            if self._pictures is not None:
+                self._pictures.clear()  # it waits for the encoder
             self._room.notify_all()
             return Performance(self, self._run)
+
+    @property
+    def pending(self) -> float:
+        """Seconds until all that was given has been played, and what came with it told."""
+        with self._room:
+            # What lies beyond the sound's end may never come: a film may be longer than its sound.
+            due = bool(self._scheduled) and self._scheduled[0].position <= self.sound.end
+            return (self.sound.waiting or FRAME * due) / SAMPLE_RATE
 
     def play_to_nobody(self) -> None:
         """Let time pass although no sender takes the sound: the peer wants the pictures only."""
@@ -69,7 +93,7 @@ class Playout:
         with self._room:
             self._room.notify_all()
 
-    def schedule(self, picture: av.VideoFrame, position: int, run: int) -> None:
+    def schedule(self, due: Due, run: int) -> None:
         with self._room:
             while (
                 len(self._scheduled) >= MOST_SCHEDULED
@@ -80,19 +104,32 @@ class Playout:
                 self._room.wait()
             self._check(run)
             if len(self._scheduled) >= MOST_SCHEDULED:
-                self._scheduled.popleft()
-            self._scheduled.append((position, picture))
+                self._show([self._scheduled.popleft()._replace(picture=None)])
+            place = len(self._scheduled)
+            # A film's pictures may be ahead of its sound; what is told with that passes them.
+            while (
+                due.picture is None and place and self._scheduled[place - 1].position > due.position
+            ):
+                place -= 1
+            self._scheduled.insert(place, due)
 
-    def show(self, picture: av.VideoFrame, run: int, due: float = 0.0) -> int:
-        """Show a picture now, or when it is ``due``; returns its ``pts``."""
+    def tell(self, tell: Tell, run: int) -> None:
+        """Tell at once what came without a picture or sound."""
+        with self._room:
+            self._check(run)
+            tell(None)
+
+    def show(self, picture: av.VideoFrame, tell: Tell | None, run: int, due: float = 0.0) -> None:
+        """Show a picture now, or when it is ``due``."""
         with self._room:
             while (wait := due - time.monotonic()) > 0 and run == self._run:
                 if self.closed.is_set():
                     break
                 self._room.wait(wait)
             self._check(run)
-            self._scheduled.clear()  # those are older
-            return self._put(picture)
+            # Pictures that are scheduled are older.
+            self._scheduled = deque(each._replace(picture=None) for each in self._scheduled)
+            self._show([Due(0, picture, tell)])
 
     def _check(self, run: int) -> None:
         if self.closed.is_set():
@@ -103,16 +140,22 @@ class Playout:
     def _show_due(self, position: int) -> None:
         """Show the newest picture whose sound has begun; on the sound's own thread."""
         with self._room:
-            due: av.VideoFrame | None = None
-            while self._scheduled and self._scheduled[0][0] <= position:
-                due = self._scheduled.popleft()[1]
-            if due is not None:
-                self._put(due)
+            due = []
+            while self._scheduled and self._scheduled[0].position <= position:
+                due.append(self._scheduled.popleft())
+            self._show(due)
             self._room.notify_all()
 
-    def _put(self, picture: av.VideoFrame) -> int:
+    def _show(self, due: list[Due]) -> None:
+        pictures = [each.picture for each in due if each.picture is not None]
+        pts = self._put(pictures[-1]) if pictures else None
+        for each in due:
+            if each.tell is not None:
+                each.tell(pts)
+
+    def _put(self, picture: av.VideoFrame) -> int | None:
         if self._pictures is None:
-            return 0
+            return None
         pts = self._origin + int(time.monotonic() * VIDEO_RATE)
         # Two ticks at least, since the sender may send a picture again one tick later.
         pts = self._last_pts = max(pts, self._last_pts + 2)
@@ -141,17 +184,21 @@ class Performance:
 
     @property
     def pending(self) -> float:
-        """Seconds of sound that have yet to be played."""
-        return self._playout.sound.waiting / SAMPLE_RATE
+        """Seconds until all that was given has been played, and what came with it told."""
+        return self._playout.pending
 
-    def give(self, picture: av.VideoFrame | None, sound: Stereo | None) -> int | None:
-        """Send what came together; returns the picture's ``pts``, if it is known already."""
-        if sound is None or not (len(sound) or self.pending):  # no sound to go by
-            return None if picture is None else self.show(picture)
-        position = self.play(sound)
-        if picture is not None:
-            self.schedule(picture, position)
-        return None
+    def give(
+        self, picture: av.VideoFrame | None, sound: Stereo | None, tell: Tell | None = None
+    ) -> None:
+        """Send what came together, and ``tell`` once it is shown or heard."""
+        if sound is not None and (len(sound) or self.pending):
+            position = self.play(sound)
+            if picture is not None or tell is not None:
+                self._playout.schedule(Due(position, picture, tell), self._run)
+        elif picture is not None:
+            self.show(picture, tell)
+        elif tell is not None:
+            self._playout.tell(tell, self._run)
 
     def play(self, sound: Stereo) -> int:
         """Append sound; returns its position."""
@@ -159,12 +206,15 @@ class Performance:
 
     def schedule(self, picture: av.VideoFrame, position: int) -> None:
         """Show a picture when the sound at ``position`` plays."""
-        self._playout.schedule(picture, position, self._run)
+        self._playout.schedule(Due(position, picture), self._run)
 
-    def show(self, picture: av.VideoFrame) -> int:
-        """Show a picture now, or when ``max_fps`` allows it; returns its ``pts``."""
-        pts = self._playout.show(picture, self._run, self._due)
+    def tell(self, tell: Tell, position: int) -> None:
+        """Tell when the sound at ``position`` plays."""
+        self._playout.schedule(Due(position, None, tell), self._run)
+
+    def show(self, picture: av.VideoFrame, tell: Tell | None = None) -> None:
+        """Show a picture now, or when ``max_fps`` allows it."""
+        self._playout.show(picture, tell, self._run, self._due)
         # On schedule, though waking takes its time; but no two at once after a pause.
         interval = self._playout.interval
         self._due = max(self._due, time.monotonic() - interval / 2) + interval
-        return pts

@@ -28,6 +28,8 @@ class Blocks:
 
     def __init__(self, sound: Sound) -> None:
         self.rate = sound.rate or SAMPLE_RATE
+        self.given_up = 0
+        """Samples of blocks that were begun when what follows was dropped."""
         channels = sound.channels or 2
         self._size = None if sound.seconds is None else max(round(sound.seconds * self.rate), 1)
         self._resampler = Resampler("fltp", channels, self.rate)
@@ -50,6 +52,7 @@ class Blocks:
         if -LONGEST_HOLE <= hole < 0:
             return  # a packet that came again
         if self._expected is None or after_drop or not 0 <= hole <= LONGEST_HOLE:
+            self.given_up += self._count if after_drop else 0
             self._waiting, self._count = [], 0
             self._origin, self._given = pts, 0
         elif hole:

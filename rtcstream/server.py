@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any, Protocol, TypedDict, Unpack
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from .certificate import lan_address, self_signed
+from .certificate import lan_addresses, self_signed
 from .errors import CommandError
 from .negotiator import ICE
 from .signaling import CORS_ORIGINS, Origins, trusted_hosts
@@ -27,6 +28,9 @@ logger = logging.getLogger("rtcstream")
 
 loading: ContextVar[bool] = ContextVar("loading", default=False)
 """Whether the command line is loading a program, which it will serve itself."""
+
+EVERYWHERE = ("0.0.0.0", "::", "")
+"""Hosts that stand for all addresses of this machine."""
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests in progress get when the server ends."""
@@ -109,8 +113,8 @@ async def _run(what: Servable | web.Application, options: ServerOptions) -> None
     with _on_signals(loop, ending.set):
         async with listening(what, options) as url:
             name = "rtcstream" if isinstance(what, web.Application) else what.name
-            print(f"{name} on {url}  (Ctrl-C ends it)", flush=True)
-            _explain(options)
+            print(f"{name} on {url}  (Ctrl-C ends it)")
+            _explain(options, url)
             await ending.wait()
 
 
@@ -130,7 +134,10 @@ def _on_signals(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> Ite
             loop.remove_signal_handler(number)
 
 
-def _explain(options: ServerOptions) -> None:
+def _explain(options: ServerOptions, url: str) -> None:
+    if options.host in EVERYWHERE and (addresses := lan_addresses()):
+        others = " or ".join(url.replace("localhost", address) for address in addresses)
+        print(f"On other machines of the same network: {others}")
     if options.https and options.ssl_cert is None:
         print("The certificate is self-signed: a browser asks once whether to trust it.")
     elif not options.secure and not is_loopback(options.host):
@@ -138,6 +145,7 @@ def _explain(options: ServerOptions) -> None:
             "Browsers give the camera to https and localhost only: "
             "use --https for other machines and phones."
         )
+    sys.stdout.flush()
 
 
 def is_loopback(host: str) -> bool:
@@ -235,6 +243,6 @@ def _cannot_listen(error: OSError, options: ServerOptions) -> str:
 
 
 def _shown(host: str) -> str:
-    if host in ("0.0.0.0", "::", ""):
-        return lan_address()
+    if host in EVERYWHERE:
+        return "localhost"
     return f"[{host}]" if ":" in host else host

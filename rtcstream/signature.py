@@ -37,7 +37,6 @@ class Signature:
 
     target: Callable[..., Any]
     kind: Kind
-    is_async: bool
     name: str
     description: str
     media_parameter: str | None
@@ -127,7 +126,6 @@ class _Reader:
         return Signature(
             target=self.target,
             kind=self.kind,
-            is_async=inspect.iscoroutinefunction(self.function),
             name=self.name,
             description=inspect.getdoc(self.inner) or "",
             media_parameter=name,

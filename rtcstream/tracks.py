@@ -82,11 +82,17 @@ class VideoFilter(Worker):
 
 
 class SoundInbox:
-    """Audio frames in order, until ``limit`` seconds of them wait; then the oldest go, counted."""
+    """Audio frames in order, until ``limit`` seconds of them wait; then the oldest go, counted: a
+    whole ``block`` at a time, so that those left are cut as seldom as can be.
 
-    def __init__(self, limit: float) -> None:
+    ``dropped`` counts frames, and ``lost`` is their length in seconds.
+    """
+
+    def __init__(self, limit: float, block: float = 0.0) -> None:
         self.dropped = 0
+        self.lost = 0.0
         self._limit = limit
+        self._block = block
         self._changed = threading.Condition()
         self._frames: deque[av.AudioFrame] = deque()
         self._seconds = 0.0
@@ -103,10 +109,17 @@ class SoundInbox:
                 return
             self._frames.append(frame)
             self._seconds += _seconds(frame)
-            while self._seconds > self._limit:
-                self._seconds -= _seconds(self._frames.popleft())
-                self.dropped += 1
+            enough = self.lost + self._block - 1e-6
+            if self._seconds > self._limit:
+                while self._frames and (self._seconds > self._limit or self.lost < enough):
+                    self._drop()
             self._changed.notify()
+
+    def _drop(self) -> None:
+        seconds = _seconds(self._frames.popleft())
+        self._seconds -= seconds
+        self.lost += seconds
+        self.dropped += 1
 
     def take(self) -> av.AudioFrame:
         """Wait for the oldest frame. Raises Closed."""
@@ -143,7 +156,7 @@ class AudioFilter(Worker):
         super().__init__(call, values, listener)
         sound = call.signature.sound_in
         self._block = (sound and sound.seconds) or 0.0
-        self.inbox = SoundInbox(self.LIMIT + self._block)
+        self.inbox = SoundInbox(self.LIMIT + self._block, self._block)
         self._outlet = outlet
         self._told = 0.0
         self._clipped = 0
@@ -166,7 +179,7 @@ class AudioFilter(Worker):
         while True:
             frame = self.inbox.take()
             lost, dropped = self.inbox.dropped > dropped, self.inbox.dropped
-            self._tell()
+            self._tell(blocks.given_up / blocks.rate if blocks else 0.0)
             if blocks is None:
                 self._step(frame, frame.pts or 0, round(_seconds(frame) * SAMPLE_RATE))
                 continue
@@ -198,7 +211,8 @@ class AudioFilter(Worker):
                 f"{self.call.signature.name}() is louder than full scale (1.0); it is clipped"
             )
 
-    def _tell(self) -> None:
+    def _tell(self, given_up: float) -> None:
+        """Say how far it is behind; ``given_up`` are seconds of blocks that were begun."""
         behind = self.inbox.behind
         now = time.monotonic()
         if behind > self.BEHIND + self._block and now - self._told > 1:
@@ -206,7 +220,7 @@ class AudioFilter(Worker):
             text = f"{self.call.signature.name}() is slower than the microphone"
             if self.inbox.dropped:
                 text += f", {round(behind * 1000)} ms behind; "
-                text += f"{self.inbox.dropped * 20} ms of sound were dropped"
+                text += f"{round((self.inbox.lost + given_up) * 1000)} ms of sound were dropped"
             else:
                 text += f", {round(behind * 1000)} ms behind"
             self._listener.on_warning(text)

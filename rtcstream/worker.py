@@ -91,20 +91,20 @@ class Worker:
         try:
             if self.call.signature.kind == "class":
                 self._listener.on_state("loading")
-            with self._guarded() as opened:
+            with self._guarded(timed=False) as opened:
                 self.call.open()
             if opened:
                 self._serve()
         except Closed:
             pass
         finally:
-            with self._guarded():
+            with self._guarded(timed=False):
                 self.call.close()
             self._listener.on_state("finished")
 
     @contextmanager
-    def _guarded(self) -> Iterator[list[bool]]:
-        """Run the user's code: what it raises is reported and ends nothing; timed and watched.
+    def _guarded(self, timed: bool = True) -> Iterator[list[bool]]:
+        """Run the user's code: what it raises is reported and ends nothing; watched, and ``timed``.
 
         Yields a list that is empty unless all went well, once the block has ended.
         """
@@ -112,7 +112,8 @@ class Worker:
         started = self.busy_since = time.monotonic()
         try:
             yield done
-            self.durations.append(time.monotonic() - started)
+            if timed:
+                self.durations.append(time.monotonic() - started)
         except BaseException as error:  # SystemExit and cancellation too: a thread must not vanish
             done.clear()
             if not (self._stopping.is_set() and isinstance(error, _OF_THE_END)):

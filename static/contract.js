@@ -41,6 +41,7 @@
  * @property {number | null} [fps_out]
  * @property {number | null} [function_ms] how long one call of the function took
  * @property {number | null} [dropped] frames that a newer one replaced
+ * @property {number | null} [messages_dropped] messages that this page did not take in time
  * @property {number | null} [bitrate] bit/s
  * @property {[number, number] | null} [size_in]
  * @property {[number, number] | null} [size_out]

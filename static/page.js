@@ -255,16 +255,21 @@ stream.on("time", ({ remaining }) => {
   find("remaining").textContent = `${Math.ceil(remaining)} s left`;
 });
 stream.on("end", ({ reason }) => {
-  notices.show("failure", "info", explainEnd(reason));
+  const words = explainEnd(reason);
+  notices.show("failure", "info", words);
   finish();
+  stage.placeholder = words.title;
 });
 stream.on("failure", (error) => {
-  notices.show("failure", "error", explain(error));
+  const words = explain(error);
+  notices.show("failure", "error", words);
   finish();
+  stage.placeholder = words.title;
 });
 // A page that comes back from the browser's cache of pages has no session any more.
 addEventListener("pageshow", ({ persisted }) => persisted && finish());
 
+find("all-examples").hidden = location.hash !== "#gallery"; // which opened this page
 setStarted(false);
 showStatus("idle");
 loaded().catch((/** @type {unknown} */ error) => {

@@ -104,6 +104,12 @@ export function explainEnd(reason) {
   if (reason === "time_limit") {
     return { title: "Time is up", text: "Sessions here are limited. Press Start for a new one." };
   }
+  if (reason === "the server stopped") {
+    return {
+      title: "The server is gone",
+      text: "It was stopped, or is being started again. See that it runs, then press Start.",
+    };
+  }
   const sentence = reason.charAt(0).toUpperCase() + reason.slice(1).replaceAll("_", " ");
   return { title: "The session has ended", text: `${sentence}. Press Start for a new one.` };
 }

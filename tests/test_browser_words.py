@@ -110,11 +110,13 @@ async def test_server_gone_on_start(serve: Serve, pages: Pages) -> None:
 
 
 async def test_server_stops_in_the_middle(serve: Serve, pages: Pages) -> None:
-    """A server that is stopped in an orderly way takes leave, and the page passes it on."""
+    """A server that is stopped in an orderly way takes leave; the page says that it is gone, and
+    what to do, where the picture was too."""
     async with serve(Stream(loopback)) as url:
         page = await visit(pages, url)
         await start(page)
-    await refused(page, "server|session", "stopped|ended")
+    await refused(page, "server is gone", "stopped", "runs", "Start")
+    await expect(page.locator("#placeholder")).to_have_text("The server is gone")
     assert await page.evaluate("document.querySelector('#preview').srcObject") is None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rtcstream import Image, Stream, session, testing
+from rtcstream.outbox import Outbox
 from tests.pictures import difference, plain, scene
 
 MARK = (40, 200, 40)  # what every function here paints over the camera's picture
@@ -229,3 +230,30 @@ async def test_first_picture_shown_is_processed() -> None:
         loaded.set()
         await peer.apply(scene())
         assert shown_are_marked(peer)
+
+
+async def test_messages_that_the_page_does_not_take() -> None:
+    """When more is said than can be sent, the page is told how much of it was given up."""
+
+    def f(image: Image) -> Image:
+        return image
+
+    async with testing.connect(Stream(f)) as peer:
+        visitor = peer.session
+        assert visitor is not None
+        for number in range(Outbox.LIMIT + 100):  # all before the event loop can send one
+            visitor.send(number)
+        dropped = visitor._outbox.dropped
+        assert dropped >= 100
+        log = await peer.message("log")
+        assert (log["level"], log["message"], log["count"]) == (
+            "warning",
+            session.TOO_MUCH,
+            dropped,
+        )
+        while (stats := await peer.message("stats"))["messages_dropped"] == 0:
+            pass
+        assert stats["messages_dropped"] == dropped
+        await peer.message("stats")
+        logs = [m for m in peer.messages if m["type"] == "log"]
+    assert logs == [], "told once"

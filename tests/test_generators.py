@@ -265,6 +265,29 @@ async def test_encoded_chunks_with_text() -> None:
     assert likeness(sweep(1.9), heard[late:]) > 0.97
 
 
+@pytest.mark.parametrize("encoded_too", [False, True])
+async def test_results_are_told_with_their_sound(encoded_too: bool) -> None:
+    """What comes beside sound is told when that plays, though it is pulled ahead."""
+    pulled: list[int] = []
+
+    def f():  # type: ignore[no-untyped-def]
+        for number in range(8):
+            pulled.append(number)
+            yield (encoded("wav", 0.2) if encoded_too else tone(440, 0.2)), number
+
+    hint: Any = tuple[AudioChunk, int] if encoded_too else tuple[Samples, int]
+    f.__annotations__["return"] = Iterator[hint]
+    async with testing.connect(Stream(f)) as peer:
+        assert await peer.result() == 0
+        await until(lambda: len(pulled) > 3)
+        ahead = []
+        for number in range(1, 8):
+            ahead.append(pulled[-1] - number)
+            assert await peer.result() == number
+        await finished(peer)
+    assert max(ahead) >= 2
+
+
 async def test_a_flash_and_a_click_together() -> None:
     """Pictures and sound that are yielded together carry the same time, by the senders' reports."""
 

@@ -1,6 +1,7 @@
 """The command line: what a name stands for, and one clear line for what cannot be served."""
 
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -160,6 +161,8 @@ def test_the_examples_are_all_there() -> None:
         (ONE, "app:x", "app:x must be a Stream or an aiohttp web.Application, but is missing"),
         (STREAM + "Stream(f).run(port=0)", "app.py", "the program serves already while it is load"),
         ("", "app", "there is no example 'app'; for the program of yours write app.py"),
+        ("", ".", "'.' is a folder; name a program, one of those in it: app.py. Without any name"),
+        ("", "..", "'..' is a folder; name a program, such as app.py"),
         ("", "nosuch.module", "there is no module 'nosuch.module'"),
         ("", "nosuch:stream", "there is no module 'nosuch'"),
         ("", "app.nosuch:stream", "there is no module 'app.nosuch'"),
@@ -312,6 +315,19 @@ def test_the_list(command: Command) -> None:
     lines = ran.out.splitlines()
     assert [line.split()[0] for line in lines] == example_names()
     assert all(line.endswith(".") and len(line) > 30 for line in lines)
+
+
+def test_the_list_cut_short() -> None:
+    """A reader of the list that has seen enough, as `| head` has, ends it without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as out:
+        program = [sys.executable, "-m", "rtcstream", "--list"]
+        package = str(Path(__main__.__file__).parent.parent)
+        ran = subprocess.run(
+            program, stdout=out, stderr=subprocess.PIPE, timeout=30, env={"PYTHONPATH": package}
+        )
+    assert (ran.returncode, ran.stderr) == (0, b"")
 
 
 def test_ctrl_c(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,6 +205,7 @@ def test_a_set_comes_as_it_was_sent(seq: int, values: dict[str, Any], ascii_only
                 "bitrate": 1_500_000,
                 "size_in": [1280, 720],
                 "size_out": None,
+                "messages_dropped": 0,
             },
         ),
         (End("time_limit"), {"type": "end", "reason": "time_limit"}),

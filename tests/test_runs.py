@@ -52,6 +52,7 @@ async def test_a_change_restarts() -> None:
         await peer.set(name="b", hz=3000.0)
         await peer.message("result", run=2)
         await until(lambda: runs_of(peer).run == 2)
+        peer.sound.clear()
         await peer.hear(0.2)  # what was on its way
         heard = (await peer.hear(0.5))[0]
         results = [m for m in peer.messages if m["type"] == "result"]
@@ -239,6 +240,61 @@ async def test_one_that_never_yields_and_is_async() -> None:
     async with no_leaks(), testing.connect(Stream(f)) as peer:
         await peer.message("state", value="running")
     await asyncio.wait_for(ended.wait(), 5)
+
+
+@pytest.mark.parametrize("item", [Samples, AudioChunk], ids=["samples", "chunks"])
+async def test_a_superseded_await_is_cancelled(item: Any) -> None:
+    """An async generator that waits when its run is superseded is cancelled there, its `finally`
+    run, before the next run begins; nobody is told of an error."""
+    events: list[str] = []
+
+    async def f(name: str = "a"):  # type: ignore[no-untyped-def]
+        yield tone(440, 0.1) if item is Samples else encoded("wav", 0.1)
+        try:
+            events.append(f"+{name}")
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            events.append(f"cancelled {name}")
+            raise
+        finally:
+            await asyncio.sleep(0.01)
+            events.append(f"-{name}")
+
+    f.__annotations__["return"] = AsyncIterator[item]
+    async with no_leaks(), testing.connect(Stream(f)) as peer:
+        await until(lambda: "+a" in events)
+        await peer.set(name="b")
+        await until(lambda: "+b" in events)
+        await peer.set(name="c")
+        await until(lambda: "+c" in events)
+        assert [m for m in peer.messages if m["type"] == "log"] == []
+    assert events[:7] == ["+a", "cancelled a", "-a", "+b", "cancelled b", "-b", "+c"]
+
+
+async def test_a_cancellation_of_its_own_is_an_error() -> None:
+    """What an async generator cancels itself is said like any other error."""
+
+    async def f() -> AsyncIterator[int]:
+        yield 1
+        raise asyncio.CancelledError
+
+    async with testing.connect(Stream(f)) as peer:
+        assert "raised CancelledError" in (await peer.message("log"))["message"]
+        await finished(peer)
+
+
+async def test_the_time_that_a_generator_takes() -> None:
+    """The page is told how long the next yield takes to come, without the waiting for playout."""
+
+    def f() -> Iterator[Samples]:
+        while True:
+            time.sleep(0.02)
+            yield tone(440, 0.5)
+
+    async with testing.connect(Stream(f)) as peer:
+        while (stats := await peer.message("stats"))["function_ms"] is None:
+            pass
+        assert 20 <= stats["function_ms"] < 300
 
 
 @pytest.mark.parametrize("how", ["wait", "raise", "yield"])

@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rtcstream import CommandError, Image, Stream
+from rtcstream import CommandError, Image, Stream, server
+from rtcstream.certificate import lan_addresses
 from rtcstream.server import ServerOptions, listening
 from tests.conftest import Leaks, Serve
 
@@ -204,6 +205,51 @@ async def test_self_signed_https(client: aiohttp.ClientSession) -> None:
         trusting = ssl.create_default_context(cadata=certificate)
         async with client.get(url + "stream.json", ssl=trusting) as response:
             assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({}, []),
+        (
+            {"host": "0.0.0.0"},
+            [
+                "On other machines of the same network: http://192.0.2.5:80/ or http://192.0.2.6:80/",
+                "Browsers give the camera to https and localhost only: use --https for other "
+                "machines and phones.",
+            ],
+        ),
+        (
+            {"host": "::", "https": True},
+            [
+                "On other machines of the same network: "
+                "https://192.0.2.5:80/ or https://192.0.2.6:80/",
+                "The certificate is self-signed: a browser asks once whether to trust it.",
+            ],
+        ),
+    ],
+)
+def test_what_is_said_of_the_address(
+    options: dict[str, Any],
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A server that listens on all addresses names them, and says what a browser needs there."""
+    monkeypatch.setattr(server, "lan_addresses", lambda: ["192.0.2.5", "192.0.2.6"])
+    given = ServerOptions(**options)
+    server._explain(given, f"{'https' if given.secure else 'http'}://localhost:80/")
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+async def test_all_addresses_can_be_clicked(client: aiohttp.ClientSession) -> None:
+    """The URL of a server on all addresses is localhost, where browsers give the camera; others of
+    this machine are no loopback."""
+    async with listening(Stream(flip), ServerOptions(host="0.0.0.0", port=0)) as url:
+        assert url.startswith("http://localhost:")
+        async with client.get(url + "stream.json") as response:
+            assert response.status == 200
+    assert not any(server.is_loopback(address) for address in lan_addresses())
 
 
 async def test_ice_servers_reach_the_client(client: aiohttp.ClientSession) -> None:

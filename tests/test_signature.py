@@ -81,7 +81,6 @@ def test_pictures_in_and_out(source: str, expected: tuple[Any, ...]) -> None:
     found = from_source(source)
     assert (found.picture_in, found.out.picture, found.out.optional) == expected
     assert (found.out.results, found.controls, found.session_parameter) == ((), (), None)
-    assert found.is_async == source.startswith("async")
 
 
 @pytest.mark.parametrize(
@@ -225,29 +224,27 @@ def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    ("target", "kind", "name", "is_async", "controls"),
+    ("target", "kind", "name", "controls"),
     [
-        (f_everything, "function", "f_everything", False, EVERYTHING),
-        (decorated(f_everything), "function", "f_everything", False, EVERYTHING),
-        (functools.partial(f_everything, on=True), "function", "f_everything", False, EVERYTHING),
-        (Filter, "class", "Filter", False, ("size",)),
-        (AsyncFilter, "class", "AsyncFilter", True, ("size",)),
-        (functools.partial(Needy, "yolo"), "class", "Needy", False, ("size",)),
-        (Filter(), "instance", "Filter", False, ("size",)),
-        (Needy("yolo"), "instance", "Needy", False, ("size",)),
-        (AsyncFilter(), "instance", "AsyncFilter", True, ("size",)),
-        (Filter().method, "instance", "method", True, ()),
-        (functools.partial(Filter().method), "instance", "method", True, ()),
-        (Filter.of_class, "function", "of_class", False, ()),
-        (Filter.static, "function", "static", False, ()),
+        (f_everything, "function", "f_everything", EVERYTHING),
+        (decorated(f_everything), "function", "f_everything", EVERYTHING),
+        (functools.partial(f_everything, on=True), "function", "f_everything", EVERYTHING),
+        (Filter, "class", "Filter", ("size",)),
+        (AsyncFilter, "class", "AsyncFilter", ("size",)),
+        (functools.partial(Needy, "yolo"), "class", "Needy", ("size",)),
+        (Filter(), "instance", "Filter", ("size",)),
+        (Needy("yolo"), "instance", "Needy", ("size",)),
+        (AsyncFilter(), "instance", "AsyncFilter", ("size",)),
+        (Filter().method, "instance", "method", ()),
+        (functools.partial(Filter().method), "instance", "method", ()),
+        (Filter.of_class, "function", "of_class", ()),
+        (Filter.static, "function", "static", ()),
     ],
 )
-def test_what_can_be_called(
-    target: Any, kind: str, name: str, is_async: bool, controls: tuple[str, ...]
-) -> None:
+def test_what_can_be_called(target: Any, kind: str, name: str, controls: tuple[str, ...]) -> None:
     """A function, a class, its instance, a bound method and a partial are each read as such."""
     found = read(target)
-    assert (found.kind, found.name, found.is_async) == (kind, name, is_async)
+    assert (found.kind, found.name) == (kind, name)
     assert tuple(control.name for control in found.controls) == controls
     assert found.target is target
 

@@ -78,6 +78,15 @@ def test_a_nudge_comes_with_an_item() -> None:
         slot.take()
 
 
+def test_clear() -> None:
+    """What waits can be dropped; what is put later is taken as ever."""
+    slot: Slot[str] = Slot()
+    slot.put("a")
+    slot.clear()
+    slot.put("b")
+    assert (slot.take(), slot.replaced) == ("b", 0)
+
+
 def test_close_wakes_the_reader() -> None:
     """A reader that waits is told when the slot is closed."""
     slot: Slot[str] = Slot()

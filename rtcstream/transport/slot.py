@@ -54,6 +54,11 @@ class Slot(Generic[T]):
             self._nudged = False
             return item
 
+    def clear(self) -> None:
+        """Drop what waits."""
+        with self._changed:
+            self._item = None
+
     def close(self) -> None:
         """Drop what waits and wake the reader for good."""
         with self._changed:
