@@ -3,11 +3,12 @@
 import argparse
 import faulthandler
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import loading, reload
+from . import benching, loading, reload
 from .errors import CommandError
 from .gallery import Gallery
 from .server import serve
@@ -18,6 +19,7 @@ examples:
   python -m rtcstream webcam_filter              one of them
   python -m rtcstream app.py --reload            your own program, started again when you save it
   python -m rtcstream app.py --https --host 0.0.0.0   for phones on the same network
+  python -m rtcstream bench app.py --sessions 8  how many sessions this machine holds
   python -m rtcstream app.py -- --model tiny     what follows -- reaches the program as sys.argv
 """
 
@@ -78,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # cv2.imshow without a display, among others, ends the whole process: say at which line.
         faulthandler.enable(all_threads=False)
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["bench"]:
+        return benching.main(given[1:])
     mine, program = _split(given)
     options = parser().parse_args(mine)
     level = getattr(logging, options.log_level.upper())
@@ -130,8 +134,11 @@ def _watched(target: str | None) -> list[Path]:
 
 
 def _list() -> None:
-    for name in loading.example_names():
-        print(f"{name:16} {loading.sentence(name)}")
+    lines = [f"{name:16} {loading.sentence(name)}" for name in loading.example_names()]
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or else exiting says so
 
 
 if __name__ == "__main__":

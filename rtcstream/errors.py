@@ -48,6 +48,10 @@ class NegotiationError(RtcStreamError):
     """An offer that cannot be used; the message says why."""
 
 
+class EncoderError(RtcStreamError):
+    """An encoder that is not to be had here, or that failed; the message says which and why."""
+
+
 class SessionClosed(RtcStreamError):
     """The session has ended, so nothing can be sent to or awaited from its peer any more."""
 

@@ -23,9 +23,14 @@ _TO_COLOUR = {
 _TO_I420 = {"bgr24": cv2.COLOR_BGR2YUV_I420, "rgb24": cv2.COLOR_RGB2YUV_I420}
 _FROM_I420 = {"bgr24": cv2.COLOR_YUV2BGR_I420, "rgb24": cv2.COLOR_YUV2RGB_I420}
 
+SERIAL_PIXELS = 320 * 240
+"""From this many pixels on OpenCV shares a conversion out to all cores, which then spin while they
+wait: five times the processor's work for a picture of 640x480."""
+
 # The conversions go through OpenCV: libswscale is slower at them (1.0 against 0.3 ms for 720p to
 # I420), and with PyAV's tightly allocated frames it has crashed on odd widths. OpenCV's I420 is
 # one array, Y above U above V, of even width and height; odd pictures are padded by their edge.
+# They go strip by strip, each too small to be shared out, and small enough for the cache.
 
 
 def to_array(frame: av.VideoFrame, channels: Channels) -> NDArray[np.uint8]:
@@ -33,12 +38,18 @@ def to_array(frame: av.VideoFrame, channels: Channels) -> NDArray[np.uint8]:
     if frame.format.name != "yuv420p":
         frame = frame.reformat(format="yuv420p")
     height, width = frame.height, frame.width
-    i420 = np.empty(((height + 1) // 2 * 3, (width + 1) // 2 * 2), np.uint8)
-    for target, source in zip(_planes_of_i420(i420), planes(frame), strict=True):
-        rows, columns = source.shape
-        target[:rows, :columns] = source
-    picture = np.asarray(cv2.cvtColor(i420, _FROM_I420[channels]), np.uint8)
-    return picture if picture.shape[:2] == (height, width) else picture[:height, :width].copy()
+    picture = np.empty((height, width, 3), np.uint8)
+    sources = planes(frame)
+    for top, rows in _strips(height, width):
+        i420 = np.empty(((rows + 1) // 2 * 3, (width + 1) // 2 * 2), np.uint8)
+        for target, source in zip(_planes_of_i420(i420), _rows(sources, top, rows), strict=True):
+            target[: source.shape[0], : source.shape[1]] = source
+        strip = picture[top : top + rows]
+        if i420.shape[0] * 2 // 3 == rows and i420.shape[1] == width:
+            cv2.cvtColor(i420, _FROM_I420[channels], dst=strip)
+        else:
+            strip[...] = cv2.cvtColor(i420, _FROM_I420[channels])[:rows, :width]
+    return picture
 
 
 def to_frame(picture: Any, channels: Channels) -> av.VideoFrame:
@@ -48,14 +59,28 @@ def to_frame(picture: Any, channels: Channels) -> av.VideoFrame:
     """
     colour = _to_colour(_to_uint8(_checked(picture)), channels)
     height, width = colour.shape[:2]
-    if height % 2 or width % 2:
-        colour = np.pad(colour, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-    i420 = np.asarray(cv2.cvtColor(colour, _TO_I420[channels]), np.uint8)
     frame = av.VideoFrame(width, height, "yuv420p")
-    for target, source in zip(planes(frame), _planes_of_i420(i420), strict=True):
-        rows, columns = target.shape
-        target[...] = source[:rows, :columns]
+    targets = planes(frame)
+    for top, rows in _strips(height, width):
+        strip = colour[top : top + rows]
+        if rows % 2 or width % 2:
+            strip = np.pad(strip, ((0, rows % 2), (0, width % 2), (0, 0)), "edge")
+        i420 = np.asarray(cv2.cvtColor(strip, _TO_I420[channels]), np.uint8)
+        for target, source in zip(_rows(targets, top, rows), _planes_of_i420(i420), strict=True):
+            target[...] = source[: target.shape[0], : target.shape[1]]
     return frame
+
+
+def _strips(height: int, width: int) -> list[tuple[int, int]]:
+    """The first row and the number of rows of each strip; even numbers, but for the last."""
+    most = max((SERIAL_PIXELS - 1) // width // 2 * 2, 2)
+    return [(top, min(most, height - top)) for top in range(0, height, most)]
+
+
+def _rows(planes: list[NDArray[np.uint8]], top: int, rows: int) -> list[NDArray[np.uint8]]:
+    """A strip of each plane; the colours have half the rows."""
+    half, end = top // 2, (top + rows + 1) // 2
+    return [planes[0][top : top + rows], planes[1][half:end], planes[2][half:end]]
 
 
 def planes(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import av
+from aiortc.codecs.vpx import vp8_depayload
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
@@ -150,3 +151,14 @@ def is_keyframe(codec: str, data: bytes) -> bool:
     # RFC 6184 section 1.3: NAL unit types 5 (IDR slice) and 7 (sequence parameter set). Annex B
     # start codes precede each.
     return any(part[:1] and part[0] & 0x1F in (5, 7) for part in data.split(b"\0\0\1")[1:])
+
+
+def starts_keyframe(codec: str, payload: bytes) -> bool:
+    """Whether a packet's payload is the beginning of such a frame."""
+    if codec == "VP8":  # RFC 7741 section 4.2: a frame begins with S set, in partition 0
+        if not payload or payload[0] & 0x1F != 0x10:
+            return False
+        return is_keyframe(codec, vp8_depayload(payload) or b"\1")
+    # RFC 6184 section 5.2: a sequence parameter set, alone or first in an aggregate.
+    kind = payload[0] & 0x1F if payload else 0
+    return kind == 7 or (kind == 24 and len(payload) > 3 and payload[3] & 0x1F == 7)

@@ -1,72 +1,218 @@
-"""Frames to RTP payloads, by aiortc's encoders and one of our own."""
+"""Pictures and sound to RTP payloads: the encoder that fits, kept or made anew as they change."""
 
+import logging
+import os
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Protocol
 
 import av
+import cv2
 import numpy as np
 from aiortc.codecs import get_encoder
-from aiortc.codecs.base import Encoder
+from aiortc.codecs.vpx import Vp8Encoder as FfmpegVp8
+from aiortc.codecs.vpx import vp8_depayload
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from av.frame import Frame
 
 from ..media import planes
-from .clock import AUDIO_RATE
+from . import h264, vpx
+from .bitrate import Bitrate
+from .clock import AUDIO_RATE, VIDEO_RATE, VIDEO_TIME_BASE
+from .decoder import is_keyframe
+from .packets import h264_payloads, vp8_payloads
+
+logger = logging.getLogger(__name__)
+
+USUAL_STEP = VIDEO_RATE // 30
 
 
-class OpusEncoder(Encoder):
-    """Opus for music as well as speech; aiortc's is tuned for the telephone (``voip``)."""
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A frame as it is sent: its packets' payloads, in order."""
 
-    def __init__(self) -> None:
-        codec = av.AudioCodecContext.create("libopus", "w")
-        codec.sample_rate = AUDIO_RATE
-        codec.format = "s16"
-        codec.layout = "stereo"
-        codec.bit_rate = 128_000
-        codec.time_base = Fraction(1, AUDIO_RATE)
-        codec.options = {"application": "audio", "frame_duration": "20"}
-        self._codec = codec
-
-    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """20 ms of s16 stereo at 48 kHz to one packet."""
-        assert isinstance(frame, av.AudioFrame)
-        return [bytes(packet) for packet in self._codec.encode(frame)], frame.pts or 0
-
-    def pack(self, packet: Any) -> tuple[list[bytes], int]:
-        return [bytes(packet)], packet.pts or 0
+    payloads: list[bytes]
+    keyframe: bool
+    size: tuple[int, int] | None = None
 
 
-def create(codec: RTCRtpCodecParameters) -> Encoder:
-    """A new encoder for a negotiated codec."""
-    return OpusEncoder() if codec.name == "opus" else get_encoder(codec)
+class Encoder(Protocol):
+    """Pictures of one size to encoded frames."""
+
+    width: int
+    height: int
+    bitrate: int
+
+    def encode(self, frame: av.VideoFrame, step: int, keyframe: bool) -> bytes:
+        """The frame, ``step`` ticks after the last; empty when it is left out."""
+
+    def close(self) -> None:
+        """Free it."""
 
 
-def encode(
-    encoder: Encoder,
-    codec: RTCRtpCodecParameters,
-    frame: av.VideoFrame | av.AudioFrame,
-    keyframe: bool,
-) -> list[bytes]:
-    """The RTP payloads of one frame, in order; the caller sets their timestamp."""
-    if (
-        codec.name == "H264"
-        and isinstance(frame, av.VideoFrame)
-        and (frame.width % 2 or frame.height % 2)
-    ):
-        frame = _even(frame)
-    payloads, _ = encoder.encode(frame, keyframe)
-    return payloads
+class FfmpegVp8Encoder:
+    """VP8 where libvpx itself is not to be had: a change of bitrate is a new encoder."""
+
+    LEAST_CHANGE = 0.3
+
+    def __init__(self, width: int, height: int, bitrate: int) -> None:
+        self.width, self.height = width, height
+        self.bitrate = bitrate
+        self._encoder = FfmpegVp8()
+        self._pts = 0
+
+    def encode(self, frame: av.VideoFrame, step: int, keyframe: bool) -> bytes:
+        had = self._encoder.target_bitrate
+        if abs(self.bitrate - had) > self.LEAST_CHANGE * had:
+            self._encoder.target_bitrate = self.bitrate
+        self._pts += step
+        frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
+        payloads, _ = self._encoder.encode(frame, keyframe)
+        return b"".join(vp8_depayload(payload) for payload in payloads)
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
-def _even(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame with its last column or row twice: H.264 cannot say odd sizes in 4:2:0."""
-    width, height = frame.width + frame.width % 2, frame.height + frame.height % 2
-    if frame.format.name != "yuv420p":
-        frame = frame.reformat(format="yuv420p")
+class VideoEncoder:
+    """One stream of pictures, of any sizes, as one codec says them.
+
+    ``target`` is what may be sent, in bits a second, where the network is known; the pictures get
+    smaller where it is too little for their size, rather than coarse.
+    """
+
+    SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
+    LEAST_BITS, ENOUGH_BITS = 0.7, 1.2
+    """A second and pixel: below the first the pictures get smaller, above the second larger."""
+    PATIENCE = 2 * VIDEO_RATE
+    """Ticks between two changes of scale: each is a keyframe."""
+
+    def __init__(self, codec: RTCRtpCodecParameters, limits: Bitrate, hardware: bool) -> None:
+        self.target: int | None = None
+        self._codec = codec.name
+        self._limits = limits
+        self._hardware = h264.hardware() if hardware and codec.name == "H264" else None
+        self._encoder: Encoder | None = None
+        self._picture_id = int.from_bytes(os.urandom(2), "big")
+        self._pts: int | None = None
+        self._scale = 0
+        self._scaled_at = 0
+        self._clock = 0
+
+    def encode(self, frame: av.VideoFrame, pts: int, keyframe: bool) -> Encoded | None:
+        """A picture at ``pts`` of its source's clock; None when the encoder leaves it out, since
+        the ones before took more than their share. Raises EncoderError."""
+        step = USUAL_STEP if self._pts is None else pts - self._pts
+        # A source may begin anew; encoders take only times that go on, and their rate follows.
+        step = step if 0 < step <= VIDEO_RATE else USUAL_STEP
+        self._pts = pts
+        self._clock += step
+        least, start, most = self._limits.limits(frame.width, frame.height)
+        bitrate = start if self.target is None else min(max(self.target, least), most)
+        frame = self._fit(frame, bitrate)
+        encoder = self._encoder
+        if encoder is None or (encoder.width, encoder.height) != (frame.width, frame.height):
+            if encoder is not None:
+                encoder.close()
+            encoder = self._encoder = self._make(frame, bitrate, most)
+        elif abs(encoder.bitrate - bitrate) > 0.02 * encoder.bitrate:
+            encoder.bitrate = bitrate
+        try:
+            data = encoder.encode(frame, step, keyframe)
+        except Exception:
+            self._encoder = None  # one bad frame ends nothing: the next gets a new encoder
+            raise
+        if not data:
+            return None
+        size = (frame.width, frame.height)
+        if self._codec == "VP8":
+            self._picture_id = (self._picture_id + 1) & 0x7FFF
+            return Encoded(vp8_payloads(data, self._picture_id), is_keyframe("VP8", data), size)
+        return Encoded(h264_payloads(data), is_keyframe("H264", data), size)
+
+    def close(self) -> None:
+        """Free the encoder."""
+        if self._encoder is not None:
+            self._encoder.close()
+            self._encoder = None
+
+    def _make(self, frame: av.VideoFrame, bitrate: int, most: int) -> Encoder:
+        width, height = frame.width, frame.height
+        # More threads bring nothing to small pictures, and one session must not take all cores.
+        threads = min(4 if width * height > 1280 * 720 else 2, max((os.cpu_count() or 1) // 2, 1))
+        if self._codec == "H264":
+            name = self._hardware or "libx264"
+            return h264.H264Encoder(width, height, bitrate, most, threads, name)
+        if vpx.available():
+            return vpx.Vp8Encoder(width, height, bitrate, threads)
+        return FfmpegVp8Encoder(width, height, bitrate)
+
+    def _fit(self, frame: av.VideoFrame, bitrate: int) -> av.VideoFrame:
+        """The picture in yuv420p, as small as the bitrate asks, and as even as the codec asks."""
+        if frame.format.name != "yuv420p":
+            frame = frame.reformat(format="yuv420p")
+        bits = bitrate / (frame.width * frame.height)
+        if self._clock - self._scaled_at > self.PATIENCE or self._encoder is None:
+            scale = self._scale
+            while scale + 1 < len(self.SCALES) and bits < self.LEAST_BITS * self.SCALES[scale] ** 2:
+                scale += 1
+            while scale and bits > self.ENOUGH_BITS * self.SCALES[scale - 1] ** 2:
+                scale -= 1
+            if scale != self._scale:
+                self._scale, self._scaled_at = scale, self._clock
+        factor = self.SCALES[self._scale]
+        width = max(round(frame.width * factor), 2)
+        height = max(round(frame.height * factor), 2)
+        if self._codec == "H264":  # it cannot say odd sizes in 4:2:0
+            width, height = width + width % 2, height + height % 2
+        if (width, height) == (frame.width, frame.height):
+            return frame
+        if factor == 1.0:
+            return _padded(frame, width, height)
+        return _resized(frame, width, height)
+
+
+def _resized(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    smaller = av.VideoFrame(width, height, "yuv420p")
+    for source, target in zip(planes(frame), planes(smaller), strict=True):
+        rows, columns = target.shape
+        target[...] = cv2.resize(source, (columns, rows), interpolation=cv2.INTER_AREA)
+    return smaller
+
+
+def _padded(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """The frame with its last column or row twice."""
     padded = av.VideoFrame(width, height, "yuv420p")
-    padded.pts, padded.time_base = frame.pts, frame.time_base
     for source, target in zip(planes(frame), planes(padded), strict=True):
         (rows, columns), (had_rows, had_columns) = target.shape, source.shape
         missing = ((0, rows - had_rows), (0, columns - had_columns))
         target[...] = np.pad(source, missing, "edge")
     return padded
+
+
+class AudioEncoder:
+    """Sound as one codec says it: Opus for music as well as speech (aiortc's is tuned for the
+    telephone, ``voip``), G.711 and G.722 by aiortc."""
+
+    def __init__(self, codec: RTCRtpCodecParameters) -> None:
+        self._opus = _opus() if codec.name == "opus" else None
+        self._other = None if codec.name == "opus" else get_encoder(codec)
+
+    def encode(self, frame: av.AudioFrame) -> list[Encoded]:
+        """20 ms of s16 stereo at 48 kHz; each packet is a frame of its own."""
+        if self._opus is not None:
+            payloads = [bytes(packet) for packet in self._opus.encode(frame)]
+        else:
+            assert self._other is not None
+            payloads, _ = self._other.encode(frame)
+        return [Encoded([payload], True) for payload in payloads]
+
+
+def _opus() -> av.AudioCodecContext:
+    codec = av.AudioCodecContext.create("libopus", "w")
+    codec.sample_rate = AUDIO_RATE
+    codec.format = "s16"
+    codec.layout = "stereo"
+    codec.bit_rate = 128_000
+    codec.time_base = Fraction(1, AUDIO_RATE)
+    codec.options = {"application": "audio", "frame_duration": "20"}
+    return codec

@@ -1,56 +1,158 @@
-"""Whole frames from RTP packets, released as soon as their last packet is there."""
+"""Whole video frames from RTP packets, each as soon as its last packet is there."""
 
-from aiortc.jitterbuffer import MAX_MISORDER, JitterBuffer, JitterFrame
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
-from aiortc.utils import uint16_add
+
+REPEAT = 0.02
+"""Seconds between two requests for one packet, at least; a round trip where that is longer."""
+PATIENCE = 0.3
+"""Seconds, or four round trips, that a packet is asked for; then a keyframe is."""
 
 
-class VideoJitterBuffer(JitterBuffer):
-    """aiortc's buffer, but it honours the RTP marker bit.
+@dataclass(slots=True)
+class _Missing:
+    since: float
+    due: float
+    asked: float | None = None
 
-    The marker is set on a frame's last packet (RFC 7741 section 4.1, RFC 6184 section 5.1).
-    aiortc waits for the first packet of the next frame instead: one frame interval of delay.
+
+class VideoJitterBuffer:
+    """Puts packets in order and gives whole frames; knows what is missing, and when to ask for it.
+
+    A frame is released at its RTP marker bit (RFC 7741 section 4.1, RFC 6184 section 5.1); aiortc
+    waits for the first packet of the next frame: a frame interval of delay. It also reports a gap
+    only once: what is lost again stays lost. Here ``asks`` names what is missing again and again,
+    and what does not come in time is given up: then nothing more is released before a keyframe,
+    as it would be decoded onto the wrong picture.
     """
 
-    def __init__(self) -> None:
-        super().__init__(capacity=512, is_video=True)
-        self._after_old: int | None = None
+    CAPACITY = 1024
+    MAX_MISORDER, MAX_DROPOUT = 100, 3000  # RFC 3550 appendix A.1
+
+    def __init__(self, starts_keyframe: Callable[[RtpPacket], bool] = lambda packet: True) -> None:
+        self.awaiting_keyframe = True
+        self.round_trip = 0.1
+        self._starts_keyframe = starts_keyframe
+        self._packets: dict[int, RtpPacket] = {}
+        self._missing: dict[int, _Missing] = {}
+        self._next: int | None = None
+        self._highest = 0
+        self._released = False
+        self._strange: int | None = None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something is to be asked for, now or later."""
+        return bool(self._missing) or (self.awaiting_keyframe and self._next is not None)
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Take a packet; whether the picture is lost, and a frame that is whole.
-
-        A very old packet is a late duplicate; only a second one right after it shows that the
-        source has started over (RFC 3550 appendix A.1). aiortc starts over at the first, and then
-        waits for all the packets that have long been there.
-        """
-        if self._origin is not None:
-            late = uint16_add(self._origin, -packet.sequence_number)
-            if MAX_MISORDER <= late < 0x8000 and packet.sequence_number != self._after_old:
-                self._after_old = uint16_add(packet.sequence_number, 1)
-                return False, None
-        self._after_old = None
-        return super().add(packet)
+        """Take a packet; returns like aiortc's: whether the picture is lost, and a whole frame."""
+        number, lost = self._place(packet.sequence_number)
+        if number is None:
+            return False, None
+        assert self._next is not None
+        now = time.monotonic()
+        if number - self._next >= self.CAPACITY:
+            lost = True
+            self._restart(number)
+        for skipped in range(self._highest + 1, number):
+            self._missing[skipped] = _Missing(now, now)
+        self._highest = max(self._highest, number)
+        if (missing := self._missing.pop(number, None)) and missing.asked is not None:
+            # Short ones count at once: long ones may have been asked for twice.
+            sample = now - missing.asked
+            self.round_trip += (sample - self.round_trip) * (0.1 if sample > self.round_trip else 1)
+        self._packets[number] = packet
+        return lost, self.pop()
 
     def pop(self) -> JitterFrame | None:
-        """The oldest frame, if all its packets are there."""
-        if self._origin is None:
+        """The next frame, if all its packets are there."""
+        if self._next is None:
             return None
-        packets: list[RtpPacket] = []
-        for count in range(self._capacity):
-            packet = self._packets[(self._origin + count) % self._capacity]
-            if packet is None:
-                return None
-            if packets and packet.timestamp != packets[0].timestamp:
-                return self._release(packets)
-            packets.append(packet)
-            if packet.marker:
-                return self._release(packets)
-        return None
-
-    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
-        return self.pop()
-
-    def _release(self, packets: list[RtpPacket]) -> JitterFrame:
-        self.remove(len(packets))
+        if self.awaiting_keyframe and not self._skip_to_keyframe():
+            return None
+        packets = self._frame_at(self._next)
+        if packets is None:
+            return None
+        for _ in packets:
+            del self._packets[self._next]
+            self._next += 1
+        self._released, self.awaiting_keyframe = True, False
         data = b"".join(packet._data for packet in packets)  # type: ignore[attr-defined]
         return JitterFrame(data=data, timestamp=packets[0].timestamp)
+
+    def lose(self) -> None:
+        """The picture is lost: nothing is released before the next keyframe."""
+        self.awaiting_keyframe = True
+        self._missing.clear()
+
+    def asks(self, now: float | None = None) -> list[int]:
+        """The sequence numbers to ask for now (RFC 4585 section 6.2.1), in their order."""
+        now = time.monotonic() if now is None else now
+        patience = max(PATIENCE, 4 * self.round_trip)
+        if any(now - missing.since > patience for missing in self._missing.values()):
+            self.lose()
+        asks = []
+        for number, missing in self._missing.items():
+            if missing.due <= now:
+                asks.append(number & 0xFFFF)
+                missing.due = now + max(REPEAT, self.round_trip)
+                missing.asked = missing.asked or now
+        return asks
+
+    def _place(self, sequence_number: int) -> tuple[int | None, bool]:
+        """The packet's number, which never wraps, and whether the source has begun anew; None
+        for one that is of no use.
+
+        A number far off is a late duplicate, unless the one right after it comes too.
+        """
+        if self._next is None:
+            self._next, self._highest = sequence_number, sequence_number - 1
+            return sequence_number, False
+        step = ((sequence_number - self._highest + 0x8000) & 0xFFFF) - 0x8000
+        number = self._highest + step
+        if step > self.MAX_DROPOUT or number <= self._next - self.MAX_MISORDER:
+            known, self._strange = self._strange, (sequence_number + 1) & 0xFFFF
+            if known != sequence_number:
+                return None, False
+            self._strange = None
+            self._restart(number)
+            return number, True
+        self._strange = None
+        if number < self._next and not self._released:
+            for skipped in range(number + 1, self._next):
+                self._missing.setdefault(skipped, _Missing(0.0, 0.0))
+            self._next = number
+        return (None if number < self._next else number), False
+
+    def _restart(self, number: int) -> None:
+        """Forget what there is: from here on the packets count that begin at this number."""
+        self.lose()
+        self._packets.clear()
+        self._next, self._highest = number, number - 1
+
+    def _skip_to_keyframe(self) -> bool:
+        """Go on at the first keyframe that is whole; whether there is one."""
+        for number in sorted(self._packets):
+            if self._starts_keyframe(self._packets[number]) and self._frame_at(number) is not None:
+                self._next = number
+                self._packets = {n: packet for n, packet in self._packets.items() if n >= number}
+                self._missing = {n: each for n, each in self._missing.items() if n >= number}
+                return True
+        return False
+
+    def _frame_at(self, number: int) -> list[RtpPacket] | None:
+        """The packets of the frame that begins there, if all are there."""
+        packets: list[RtpPacket] = []
+        while (packet := self._packets.get(number)) is not None:
+            if packets and packet.timestamp != packets[0].timestamp:
+                return packets  # a sender that sets no markers
+            packets.append(packet)
+            if packet.marker:
+                return packets
+            number += 1
+        return None

@@ -20,6 +20,7 @@ from aiortc.rtcsctptransport import DataChunk
 from aiortc.sdp import SessionDescription
 
 from ..errors import NegotiationError
+from . import extensions
 from .audio_receiver import AudioReceiver
 from .ice import IceOptions, gather_on, usable_offer
 from .opus import libopus
@@ -126,6 +127,9 @@ class PeerConnection(RTCPeerConnection):
         if libopus():
             _ask_for_correction(self.getTransceivers())
         self.remote_ufrag = ices[0].usernameFragment
+        sections = {media.rtp.muxId: media for media in description.media}
+        for transceiver in self.getTransceivers():
+            extensions.accept(transceiver, sections[transceiver.mid or ""])
 
     async def answer(self) -> str:
         """The answer to the accepted offer, as SDP, with all of our candidates in it."""

@@ -7,14 +7,21 @@ from typing import Any, Generic
 
 import av
 from aiortc import RTCRtpReceiver
+from aiortc.codecs import is_rtx
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtp import AnyRtcpPacket, RtcpByePacket, RtpPacket
 
 from .audio_jitter import AudioJitterBuffer
 from .clock import VIDEO_RATE, SourceClock
-from .decoder import Decoder, FrameT, VideoDecoder
+from .decoder import Decoder, FrameT, VideoDecoder, starts_keyframe
+from .extensions import TRANSPORT_SEQUENCE
+from .feedback import TransportFeedback
 from .jitterbuffer import VideoJitterBuffer
 
+RECOVERY_INTERVAL = 0.01
+"""Seconds between two looks at what is missing."""
+FIRST_KEYFRAME = 0.05
+"""Seconds that a lost picture may take to come by itself, before a keyframe is asked for."""
 MAX_SOURCES = 31
 """RTP sources (SSRCs) of one receiver; a browser has two, one for retransmissions."""
 
@@ -133,8 +140,63 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
 
 
 class VideoReceiver(MediaReceiver[av.VideoFrame]):
-    """Pictures, each as soon as its last packet is there."""
+    """Pictures, each as soon as its last packet is there; what is lost is asked for again."""
+
+    # Likewise. Without these two, aiortc asks for no packet again and estimates no bitrate: the
+    # buffer knows what is missing, and the browser's own estimator is better where it is told when
+    # packets came.
+    _RTCRtpReceiver__nack_generator: Any
+    _RTCRtpReceiver__remote_bitrate_estimator: Any
+    _RTCRtpReceiver__rtcp_ssrc: int | None
 
     def __init__(self, transport: Any) -> None:
-        clock, buffer = SourceClock(VIDEO_RATE), VideoJitterBuffer()
-        super().__init__("video", transport, clock, VideoDecoder, buffer)
+        clock, self._buffer = SourceClock(VIDEO_RATE), VideoJitterBuffer(self._starts_keyframe)
+        super().__init__("video", transport, clock, VideoDecoder, self._buffer)
+        self.feedback: TransportFeedback | None = None
+        self._recovering: asyncio.Task[None] | None = None
+        self._keyframe_due = 0.0
+        self._media_ssrc = 0
+        self._RTCRtpReceiver__nack_generator = None
+
+    async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
+        if any(extension.uri == TRANSPORT_SEQUENCE for extension in parameters.headerExtensions):
+            self.feedback = TransportFeedback(self.transport)
+            self._RTCRtpReceiver__remote_bitrate_estimator = None
+        await super().receive(parameters)
+
+    async def stop(self) -> None:
+        if self._recovering is not None:
+            self._recovering.cancel()
+        if self.feedback is not None:
+            self.feedback.close()
+        await super().stop()
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        number = packet.extensions.transport_sequence_number
+        if self.feedback is not None and number is not None:
+            self.feedback.add(number, self._RTCRtpReceiver__rtcp_ssrc or 0, packet.ssrc)
+        codec = self._RTCRtpReceiver__codecs.get(packet.payload_type)
+        if codec is not None and not is_rtx(codec):  # who asks for a packet names its own source
+            self._media_ssrc = packet.ssrc
+        if self._RTCRtpReceiver__decoder_error.is_set():
+            self._RTCRtpReceiver__decoder_error.clear()
+            self._buffer.lose()
+        await super()._handle_rtp_packet(packet, arrival_time_ms)
+        if self._buffer.incomplete and (self._recovering is None or self._recovering.done()):
+            self._recovering = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        """Ask for what is missing, over and over, until nothing is."""
+        loop = asyncio.get_running_loop()
+        self._keyframe_due = max(self._keyframe_due, loop.time() + FIRST_KEYFRAME)
+        while self._buffer.incomplete:
+            if asks := self._buffer.asks():
+                await self._send_rtcp_nack(self._media_ssrc, asks)
+            if self._buffer.awaiting_keyframe and loop.time() >= self._keyframe_due:
+                self._keyframe_due = loop.time() + max(0.2, 2 * self._buffer.round_trip)
+                await self._send_rtcp_pli(self._media_ssrc)
+            await asyncio.sleep(RECOVERY_INTERVAL)
+
+    def _starts_keyframe(self, packet: RtpPacket) -> bool:
+        codec = self._RTCRtpReceiver__codecs.get(packet.payload_type)
+        return codec is not None and starts_keyframe(codec.name, packet.payload)

@@ -1,35 +1,44 @@
-"""Media to the peer: each kind encoded on a thread of its own, then packets.
-
-Nothing queues behind the encoder: one frame at most is being encoded or sent.
-"""
+"""Media to the peer: aiortc's senders with an RTP side of our own."""
 
 import asyncio
 import logging
-import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import av
-from aiortc import RTCRtpSender, clock
-from aiortc.codecs.base import Encoder
-from aiortc.mediastreams import VIDEO_TIME_BASE
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.rtcrtpsender import random_sequence_number
-from aiortc.rtp import RTP_HISTORY_SIZE, HeaderExtensionsMap, RtpPacket
-from aiortc.utils import uint16_add
+from aiortc import RTCRtpSender
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpSendParameters
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    RTCP_RTPFB_NACK,
+    AnyRtcpPacket,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSrPacket,
+    unpack_remb_fci,
+)
 
-from . import encoder as encoding
+from .bitrate import Bitrate, BitrateController
+from .broadcast import Broadcast
 from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
-from .slot import Closed, Slot
+from .encoder import Encoded
+from .encoding import AudioEncoding, Encoding, VideoEncoding
+from .rtp_writer import RtpWriter
+from .slot import Slot
 from .sound import SoundQueue
+from .timeline import SENT, Timeline
 
 logger = logging.getLogger(__name__)
 
-KEYFRAME_INTERVAL = 0.2
-"""Seconds between two keyframes that the peer asks for: each costs many times a usual frame."""
-
-RETRANSMIT_INTERVAL = 0.01
-"""Seconds between two retransmissions of one packet: less than a round trip that needs them."""
+Latency = Literal["lowest", "smooth", "auto"]
+AT_ONCE, UNBOUNDED = (0, 0), (0, 0xFFF)
+"""What a receiver is asked for: to show pictures at once, or to buffer as it sees fit."""
+ROUGH, CALM = 0.020, 0.010
+"""Seconds of jitter from which ``auto`` lets the browser buffer, and below which no longer."""
 
 
 class MediaSender(RTCRtpSender):
@@ -42,14 +51,10 @@ class MediaSender(RTCRtpSender):
     """
 
     # What is touched of aiortc's own; tests/test_contracts.py holds it to that.
-    _RTCRtpSender__encoder: Encoder | None
-    _RTCRtpSender__mid: str | None
     _RTCRtpSender__ntp_timestamp: int
     _RTCRtpSender__octet_count: int
     _RTCRtpSender__packet_count: int
     _RTCRtpSender__rtp_exited: asyncio.Event
-    _RTCRtpSender__rtp_header_extensions_map: HeaderExtensionsMap
-    _RTCRtpSender__rtp_history: dict[int, RtpPacket]
     _RTCRtpSender__rtp_started: asyncio.Event
     _RTCRtpSender__rtp_timestamp: int
 
@@ -59,149 +64,158 @@ class MediaSender(RTCRtpSender):
         self.on_error: Callable[[BaseException], None] = lambda error: None
         self.frames_sent = 0
         self.bytes_sent = 0
+        self.broadcast: Broadcast | None = None
+        """What is sent instead of what this sender encodes itself; set before it starts."""
+        self._slow = False
+        self.on_slow: Callable[[bool], None] = lambda slow: None
         self._loop = asyncio.get_running_loop()
-        self._retransmit_due: dict[int, float] = {}
-        self._sequence_number = random_sequence_number()
+        self._clock_rate = clock.rate
+        self._encoding: Encoding | None = None
+        self._parameters: RTCRtpSendParameters | None = None
+        self._writer: RtpWriter | None = None
 
     def close_source(self) -> None:
         """End what the encoder's thread waits for; nothing is sent from then on."""
         raise NotImplementedError
 
-    def _send_next(self, codec: RTCRtpCodecParameters) -> None:
-        """Wait for the next frame, encode and send it; on the encoder's thread. Raises Closed."""
+    def _make_encoding(self, codec: RTCRtpCodecParameters) -> Encoding:
+        """What encodes for this sender."""
         raise NotImplementedError
 
-    async def _retransmit(self, sequence_number: int) -> None:
-        """Answer a NACK; one packet may name thousands, the same over and over."""
-        index, now = sequence_number % RTP_HISTORY_SIZE, self._loop.time()
-        if now >= self._retransmit_due.get(index, 0.0):
-            self._retransmit_due[index] = now + RETRANSMIT_INTERVAL
-            await super()._retransmit(sequence_number)
+    async def send(self, parameters: RTCRtpSendParameters) -> None:
+        self._parameters = parameters
+        await super().send(parameters)
 
     async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
+        assert self._parameters is not None
+        self._writer = RtpWriter(self.transport, self._ssrc, self._rtx_ssrc)
+        self._writer.configure(self._parameters, codec)
+        self._clock_rate = codec.clockRate
         self._RTCRtpSender__rtp_started.set()
-        ended = asyncio.Event()
-        name = f"rtcstream-{self.kind}-encoder"
-        threading.Thread(target=self._run, args=(codec, ended), name=name, daemon=True).start()
+        shared = self.broadcast is not None and self.broadcast.encoding(self.kind, codec)
+        encoding = self._encoding = shared or self._make_encoding(codec)
+        if not shared:
+            encoding.on_error = lambda error: self.on_error(error)
+        encoding.join(self)
         try:
-            await ended.wait()
+            await encoding.ended.wait()
         finally:
-            self.close_source()
-            self._RTCRtpSender__encoder = None
+            encoding.leave(self)
+            if not shared:
+                encoding.close()
+            self._writer.close()
             self._RTCRtpSender__rtp_exited.set()
 
-    def _run(self, codec: RTCRtpCodecParameters, ended: asyncio.Event) -> None:
-        try:
-            while True:
-                self._send_next(codec)
-        except (Closed, ConnectionError):
-            pass
-        except (RuntimeError, asyncio.CancelledError):
-            logger.debug("the event loop ended before the encoder")
-        finally:
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(ended.set)
+    @property
+    def target(self) -> int | None:
+        """Bits a second that the peer can take, when that is known."""
+        return None
 
-    def _encode(
-        self, codec: RTCRtpCodecParameters, frame: av.VideoFrame | av.AudioFrame, keyframe: bool
-    ) -> list[bytes]:
-        """Encode, or report and start over with a new encoder: one bad frame ends nothing."""
-        encoder = self._RTCRtpSender__encoder
-        try:
-            if encoder is None:
-                encoder = self._RTCRtpSender__encoder = encoding.create(codec)
-            return encoding.encode(encoder, codec, frame, keyframe)
-        except Exception as error:
-            self._RTCRtpSender__encoder = None
-            self.on_error(error)
-            return []
+    def set_slow(self, slow: bool) -> None:
+        """Whether the peer can take keyframes only."""
+        self._slow = slow
+        self.on_slow(slow)
 
-    def _send(self, codec: RTCRtpCodecParameters, payloads: list[bytes], pts: int) -> None:
-        """Send a frame's payloads and wait until they have left."""
-        sending = self._send_frame(codec, payloads, pts)
-        asyncio.run_coroutine_threadsafe(sending, self._loop).result()
-
-    async def _send_frame(
-        self, codec: RTCRtpCodecParameters, payloads: list[bytes], pts: int
-    ) -> None:
-        if not self._enabled:
+    def deliver(self, encoded: Encoded, pts: int) -> None:
+        """Send an encoded frame. Raises ConnectionError."""
+        if not self._enabled or self._writer is None:
             return
-        timestamp = (pts * codec.clockRate // self.clock.rate) & 0xFFFFFFFF
-        for index, payload in enumerate(payloads):
-            packet = RtpPacket(
-                payload_type=codec.payloadType or 0,
-                marker=int(index == len(payloads) - 1),
-                sequence_number=self._sequence_number,
-                timestamp=timestamp,
-                ssrc=self._ssrc,
-                payload=payload,
-            )
-            packet.extensions.abs_send_time = (clock.current_ntp_time() >> 14) & 0x00FFFFFF
-            packet.extensions.mid = self._RTCRtpSender__mid
-            self._RTCRtpSender__rtp_history[self._sequence_number % RTP_HISTORY_SIZE] = packet
-            self._sequence_number = uint16_add(self._sequence_number, 1)
-            data = packet.serialize(self._RTCRtpSender__rtp_header_extensions_map)
-            await self.transport._send_rtp(data)
-            self._RTCRtpSender__octet_count += len(payload)
-            self._RTCRtpSender__packet_count += 1
-            self.bytes_sent += len(payload)
+        timestamp = (pts * self._clock_rate // self.clock.rate) & 0xFFFFFFFF
+        self.bytes_sent += self._writer.send(encoded.payloads, timestamp)
+        self.frames_sent += 1
+        # What aiortc's sender reports say.
+        self._RTCRtpSender__octet_count = self._writer.octets
+        self._RTCRtpSender__packet_count = self._writer.packets
         self._RTCRtpSender__rtp_timestamp = timestamp
         self._RTCRtpSender__ntp_timestamp = self.clock.ntp(pts)
-        self.frames_sent += 1
 
 
 class VideoSender(MediaSender):
-    """Sends the newest picture in ``slot``."""
+    """Sends the newest picture in ``slot``, at the bitrate that the peer can take.
+
+    ``limits``, ``hardware`` and ``latency`` count from the beginning, so they are set before it.
+    """
 
     def __init__(self, transport: Any) -> None:
         super().__init__("video", transport, SourceClock(VIDEO_RATE))
         self.slot: Slot[av.VideoFrame] = Slot()
         self.size: tuple[int, int] | None = None
-        self._last: av.VideoFrame | None = None
-        self._pts = 0
-        self._keyframe_wanted = False
-        self._keyframe_due = 0.0
-        self._keyframe_timer: asyncio.TimerHandle | None = None
+        self.limits = Bitrate()
+        self.hardware = False
+        self.latency: Latency = "auto"
+        self.timeline: Timeline | None = None
+        self._bitrate = BitrateController()
+        self._reported = (0, 0)
+        self._awaiting_keyframe = True
 
     def close_source(self) -> None:
         self.slot.close()
-        if self._keyframe_timer is not None:
-            self._keyframe_timer.cancel()
 
-    def _send_keyframe(self) -> None:
-        """The peer has lost the picture: send a whole one, the last again if there is no newer."""
-        wait = self._keyframe_due - self._loop.time()
-        if wait <= 0:
-            self._want_keyframe()
-        elif self._keyframe_timer is None:  # one answers all that are asked for meanwhile
-            self._keyframe_timer = self._loop.call_later(wait, self._want_keyframe)
+    def _make_encoding(self, codec: RTCRtpCodecParameters) -> VideoEncoding:
+        assert self._writer is not None
+        self._writer.playout_delay = UNBOUNDED if self.latency == "smooth" else AT_ONCE
+        return VideoEncoding(
+            self._loop, codec, self.slot, self.limits, self.hardware, self.timeline
+        )
 
-    def _want_keyframe(self) -> None:
-        self._keyframe_timer = None
-        self._keyframe_due = self._loop.time() + KEYFRAME_INTERVAL
-        self._keyframe_wanted = True
-        self.slot.nudge()
+    @property
+    def target(self) -> int | None:
+        return self._bitrate.target
 
-    def _send_next(self, codec: RTCRtpCodecParameters) -> None:
-        newer = self.slot.take()
-        if newer is not None:
-            self._last, self._pts = newer, newer.pts or 0
-        elif self._last is not None:
-            # A keyframe is wanted, and nothing new has come: the same picture once more, one tick
-            # later, so that the receiver takes it for a new one.
-            self._pts += 1
-        else:
+    def deliver(self, encoded: Encoded, pts: int) -> None:
+        # Who joins in the middle, or has been left out, goes on with a whole picture.
+        if not encoded.keyframe and (self._awaiting_keyframe or self._slow):
+            self._awaiting_keyframe = True
             return
-        frame = self._last
-        # Set each time: PyAV rescales a frame's timestamp in place as it encodes.
-        frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
-        keyframe = self._keyframe_wanted
-        if keyframe:  # not to lose a wish that comes between reading and clearing
-            self._keyframe_wanted = False
-        payloads = self._encode(codec, frame, keyframe)
-        if payloads:
-            self._send(codec, payloads, self._pts)
-            self.size = (frame.width, frame.height)
+        self._awaiting_keyframe = False
+        super().deliver(encoded, pts)
+        self.size = encoded.size
+        if self.timeline is not None:
+            self.timeline.mark(pts, SENT)
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        encoding = self._encoding
+        if self._writer is None or not isinstance(encoding, VideoEncoding):
+            return
+        if isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
+            try:
+                self._writer.resend(packet.lost)
+            except ConnectionError as error:
+                logger.debug("a packet could not be sent again: %s", error)
+        elif isinstance(packet, RtcpPsfbPacket):
+            if packet.fmt in (RTCP_PSFB_FIR, RTCP_PSFB_PLI):
+                encoding.want_keyframe()
+            elif packet.fmt == RTCP_PSFB_APP:
+                self._on_estimate(packet.fci)
+                encoding.retarget()
+        elif isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            for report in packet.reports:
+                if report.ssrc == self._ssrc:
+                    self._on_report(report.fraction_lost / 256, report.jitter / VIDEO_RATE)
+                    encoding.retarget()
+            await super()._handle_rtcp_packet(packet)
+
+    def _on_estimate(self, fci: bytes) -> None:
+        try:
+            bitrate, sources = unpack_remb_fci(fci)
+        except ValueError:
+            return  # another application's message (RFC 4585 section 6.4)
+        if self._ssrc in sources:
+            self._bitrate.on_estimate(bitrate)
+
+    def _on_report(self, share_lost: float, jitter: float) -> None:
+        assert self._writer is not None
+        packets, octets = self._writer.packets, self._writer.octets
+        had_packets, had_octets = self._reported
+        self._reported = (packets, octets)
+        self._bitrate.on_report(
+            share_lost, packets - had_packets, octets - had_octets, time.monotonic()
+        )
+        if self.latency == "auto":
+            if jitter > ROUGH:
+                self._writer.playout_delay = UNBOUNDED
+            elif jitter < CALM:
+                self._writer.playout_delay = AT_ONCE
 
 
 class AudioSender(MediaSender):
@@ -214,8 +228,5 @@ class AudioSender(MediaSender):
     def close_source(self) -> None:
         self.queue.close()
 
-    def _send_next(self, codec: RTCRtpCodecParameters) -> None:
-        frame = self.queue.take()
-        pts = frame.pts or 0
-        for payload in self._encode(codec, frame, keyframe=False):
-            self._send(codec, [payload], pts)
+    def _make_encoding(self, codec: RTCRtpCodecParameters) -> AudioEncoding:
+        return AudioEncoding(self._loop, codec, self.queue)

@@ -1,0 +1,89 @@
+"""How many bits a second a picture may take: what it needs, and what the network has."""
+
+from dataclasses import dataclass
+
+STEP_UP, STEP_DOWN = 0.02, 0.10
+"""Shares of lost packets below which the rate may rise, and above which it falls."""
+
+
+@dataclass(frozen=True)
+class Bitrate:
+    """The video bitrate of each viewer, in bits a second: ``start``, at ``least``, at ``most``.
+
+    Between them it follows the network. What is None goes by the size of the picture: 640x480
+    starts at 0.8 and rises to 1.7 million, 1280x720 at 2.5 and to 5 million. Raises ValueError
+    unless 50_000 <= least <= start <= most <= 100_000_000, of those that are given.
+    """
+
+    start: int | None = None
+    least: int | None = None
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.least, self.start, self.most) if value is not None]
+        if sorted(given) != given or not all(5e4 <= value <= 1e8 for value in given):
+            raise ValueError(
+                f"{self!r}: bits a second must have 50_000 <= least <= start <= most <= 100_000_000"
+            )
+
+    def limits(self, width: int, height: int) -> tuple[int, int, int]:
+        """Least, start and most for a picture of this size."""
+        by_size = max(width * height * BITS_PER_PIXEL, 300_000)
+        most = self.most or int(max(by_size, self.start or 0, self.least or 0))
+        least = self.least or min(LEAST, self.start or most, most)
+        start = self.start or max(least, most // 2)
+        return least, start, most
+
+
+LEAST = 100_000
+BITS_PER_PIXEL = 5.5
+"""A second, at 30 pictures: libvpx's is sharp on camera pictures by then."""
+
+
+class BitrateController:
+    """Follows what a receiver says that it can take.
+
+    Its own estimate (REMB, draft-alvestrand-rmcat-remb) is the bound; on top of it the rate falls
+    with loss above 10%, by half of that share, and rises by 5% with each report below 2%
+    (draft-ietf-rmcat-gcc section 6). Loss in between is taken for chance, which no lower rate
+    would mend.
+    """
+
+    LEAST_PACKETS = 300
+    """That a share is taken of: of fewer, chance alone often takes a tenth."""
+    FLOOR = 50_000
+
+    def __init__(self) -> None:
+        self._remb: int | None = None
+        self._by_loss: float | None = None
+        self._sent = self._octets = 0
+        self._lost = 0.0
+        self._since: float | None = None
+
+    def on_estimate(self, bitrate: int) -> None:
+        """The receiver's estimate of what it can be sent, in bits a second."""
+        self._remb = bitrate
+
+    def on_report(self, share_lost: float, packets: int, octets: int, now: float) -> None:
+        """The share that was lost of the packets sent since the last report; ``now`` in seconds."""
+        if self._since is None:
+            self._since = now
+            return
+        self._sent += packets
+        self._octets += octets
+        self._lost += share_lost * packets
+        if self._sent < self.LEAST_PACKETS:
+            return
+        share, sending = self._lost / self._sent, self._octets * 8 / max(now - self._since, 0.1)
+        self._sent, self._octets, self._lost, self._since = 0, 0, 0.0, now
+        if share > STEP_DOWN:
+            self._by_loss = max((self._by_loss or sending) * (1 - share / 2), self.FLOOR)
+        elif share < STEP_UP and self._by_loss is not None:
+            rate = self._by_loss * 1.05 + 1000
+            self._by_loss = None if rate > 4 * sending else rate  # no longer what holds it back
+
+    @property
+    def target(self) -> int | None:
+        """Bits a second that can be sent; None when nothing is known yet."""
+        known = [rate for rate in (self._remb, self._by_loss) if rate is not None]
+        return int(min(known)) if known else None

@@ -1,0 +1,267 @@
+"""Media encoded once, on a thread of its own, for all who are sent it."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import av
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+
+from .bitrate import Bitrate
+from .encoder import AudioEncoder, Encoded, VideoEncoder
+from .slot import Closed, Slot
+from .sound import SoundQueue
+from .timeline import ENCODED, ENCODING, Timeline
+
+logger = logging.getLogger(__name__)
+
+KEYFRAME_INTERVAL = 0.2
+"""Seconds between two keyframes that are asked for: each costs many times a usual frame."""
+
+
+SLICE = 0.002
+"""Seconds at a time for which the event loop is held up by sending a frame to many."""
+SLOW = 0.5
+"""A viewer that can take less than this share of what the best one can is not waited for."""
+SLOW_KEYFRAMES = 2.0
+"""Seconds between two keyframes for those who get nothing else."""
+SLOW_FOR, TRIAL = 10.0, 4.0
+"""Seconds after which such a viewer is sent everything again, and for how long on trial: what it
+can take shows only when it is sent that much."""
+
+
+class Viewer(Protocol):
+    """Who is sent what is encoded; called on the event loop."""
+
+    @property
+    def target(self) -> int | None:
+        """Bits a second that it can take, when that is known."""
+
+    def deliver(self, encoded: Encoded, pts: int) -> None:
+        """Send a frame. Raises ConnectionError."""
+
+    def set_slow(self, slow: bool) -> None:
+        """From now on it is sent keyframes only, for it can take too little; or no longer."""
+
+
+class Encoding:
+    """A daemon thread that encodes what comes, and hands it to ``viewers`` on the event loop.
+
+    It encodes one frame while the last is being sent, and no more: nothing queues behind it.
+    """
+
+    def __init__(self, kind: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.viewers: list[Viewer] = []
+        self.longest_slice = 0.0
+        self.on_error: Callable[[BaseException], None] = lambda error: None
+        self.ended = asyncio.Event()
+        self._loop = loop
+        self._sent = threading.Semaphore()
+        name = f"rtcstream-{kind}-encoder"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def join(self, viewer: Viewer) -> None:
+        """Send what is encoded to this viewer, too; the first one starts the thread."""
+        self.viewers.append(viewer)
+        if not self._thread.is_alive() and not self.ended.is_set():
+            self._thread.start()
+
+    def leave(self, viewer: Viewer) -> None:
+        """Send it no more."""
+        if viewer in self.viewers:
+            self.viewers.remove(viewer)
+
+    def close(self) -> None:
+        """End it; returns at once."""
+        raise NotImplementedError
+
+    def _encode_next(self) -> list[tuple[Encoded, int]]:
+        """Wait for what comes next and encode it; with its ``pts``. Raises Closed."""
+        raise NotImplementedError
+
+    def _free(self) -> None:
+        """Free the encoder, at the thread's end."""
+
+    def _run(self) -> None:
+        try:
+            while True:
+                for encoded, pts in self._encode_next():
+                    self._sent.acquire()
+                    self._loop.call_soon_threadsafe(self._deliver, encoded, pts)
+        except Closed:
+            pass
+        except RuntimeError:
+            logger.debug("the event loop ended before the encoder")
+        finally:
+            self._free()
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self.ended.set)
+
+    def _deliver(self, encoded: Encoded, pts: int, viewers: deque[Viewer] | None = None) -> None:
+        viewers = deque(self.viewers) if viewers is None else viewers
+        began = time.perf_counter()
+        while viewers and time.perf_counter() < began + SLICE:
+            viewer = viewers.popleft()
+            try:
+                viewer.deliver(encoded, pts)
+            except ConnectionError as error:  # its connection has ended, or is about to
+                logger.debug("a frame could not be sent: %s", error)
+            except Exception:
+                logger.exception("a frame could not be sent")
+        self.longest_slice = max(self.longest_slice, time.perf_counter() - began)
+        if viewers:
+            self._loop.call_soon(self._deliver, encoded, pts, viewers)
+        else:
+            self._sent.release()
+
+
+class VideoEncoding(Encoding):
+    """Encodes the newest picture of ``slot``."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        codec: RTCRtpCodecParameters,
+        slot: Slot[av.VideoFrame],
+        limits: Bitrate,
+        hardware: bool = False,
+        timeline: Timeline | None = None,
+    ) -> None:
+        super().__init__("video", loop)
+        self._slot = slot
+        self._encoder = VideoEncoder(codec, limits, hardware)
+        self._timeline = timeline
+        self._last: av.VideoFrame | None = None
+        self._pts = 0
+        self._keyframe_wanted = False
+        self._keyframe_due = 0.0
+        self._keyframe_timer: asyncio.TimerHandle | None = None
+        self._slow_timer: asyncio.TimerHandle | None = None
+        self._slow: dict[Viewer, float] = {}
+        self._trials: dict[Viewer, float] = {}
+
+    def close(self) -> None:
+        self._slot.close()
+        for timer in (self._keyframe_timer, self._slow_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def join(self, viewer: Viewer) -> None:
+        super().join(viewer)
+        self.want_keyframe()
+
+    def retarget(self) -> None:
+        """A viewer's target has changed: encode for the least of them, but for those far below
+        the best, who get keyframes only."""
+        now = self._loop.time()
+        known = {viewer: viewer.target for viewer in self.viewers if viewer.target is not None}
+        best = max(known.values(), default=None)
+        if best is None:
+            return
+        enough = {viewer for viewer, target in known.items() if target >= SLOW * best}
+        self._encoder.target = min(known[viewer] for viewer in enough)
+        for viewer in known:
+            slow = viewer not in enough and self._trials.get(viewer, 0.0) < now
+            if slow and viewer not in self._slow:
+                self._slow[viewer] = now
+                viewer.set_slow(True)
+            elif viewer in enough and self._slow.pop(viewer, None) is not None:
+                viewer.set_slow(False)
+        if self._slow and self._slow_timer is None:
+            self._slow_timer = self._loop.call_later(SLOW_KEYFRAMES, self._serve_slow)
+
+    def leave(self, viewer: Viewer) -> None:
+        super().leave(viewer)
+        self._slow.pop(viewer, None)
+        self._trials.pop(viewer, None)
+
+    def _serve_slow(self) -> None:
+        """A keyframe for those who get nothing else, and a trial for whoever has had that long."""
+        self._slow_timer = None
+        if not self._slow:
+            return
+        now = self._loop.time()
+        for viewer, since in list(self._slow.items()):
+            if now - since > SLOW_FOR:
+                del self._slow[viewer]
+                self._trials[viewer] = now + TRIAL
+                viewer.set_slow(False)
+        self.want_keyframe()
+        self._slow_timer = self._loop.call_later(SLOW_KEYFRAMES, self._serve_slow)
+
+    def want_keyframe(self) -> None:
+        """A viewer has lost the picture: send a whole one, the last again if there is no newer.
+
+        One answers all that is asked within ``KEYFRAME_INTERVAL``."""
+        wait = self._keyframe_due - self._loop.time()
+        if wait <= 0:
+            self._make_keyframe()
+        elif self._keyframe_timer is None:
+            self._keyframe_timer = self._loop.call_later(wait, self._make_keyframe)
+
+    def _make_keyframe(self) -> None:
+        self._keyframe_timer = None
+        self._keyframe_due = self._loop.time() + KEYFRAME_INTERVAL
+        self._keyframe_wanted = True
+        self._slot.nudge()
+
+    def _encode_next(self) -> list[tuple[Encoded, int]]:
+        newer = self._slot.take()
+        if newer is not None:
+            self._last, self._pts = newer, newer.pts or 0
+        elif self._last is not None:
+            # A keyframe is wanted, and nothing new has come: the same picture once more, one tick
+            # later, so that the receiver takes it for a new one.
+            self._pts += 1
+        else:
+            return []
+        pts, keyframe = self._pts, self._keyframe_wanted
+        if keyframe:  # not to lose a wish that comes between reading and clearing
+            self._keyframe_wanted = False
+        if self._timeline is not None:
+            self._timeline.mark(pts, ENCODING)
+        try:
+            encoded = self._encoder.encode(self._last, pts, keyframe)
+        except Exception as error:
+            self.on_error(error)
+            return []
+        if encoded is None:
+            self._keyframe_wanted |= keyframe
+            return []
+        if self._timeline is not None:
+            self._timeline.mark(pts, ENCODED)
+        return [(encoded, pts)]
+
+    def _free(self) -> None:
+        self._encoder.close()
+
+
+class AudioEncoding(Encoding):
+    """Encodes all of ``queue``, in order."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, codec: RTCRtpCodecParameters, queue: SoundQueue
+    ) -> None:
+        super().__init__("audio", loop)
+        self._queue = queue
+        self._codec = codec
+        self._encoder: AudioEncoder | None = None
+
+    def close(self) -> None:
+        self._queue.close()
+
+    def _encode_next(self) -> list[tuple[Encoded, int]]:
+        frame = self._queue.take()
+        pts = frame.pts or 0
+        try:
+            if self._encoder is None:
+                self._encoder = AudioEncoder(self._codec)
+            return [(encoded, pts) for encoded in self._encoder.encode(frame)]
+        except Exception as error:
+            self._encoder = None  # the next frame gets a new one
+            self.on_error(error)
+            return []

@@ -1,0 +1,122 @@
+"""Transport-wide congestion control feedback: when each packet came, told to who sent it.
+
+So the browser's own estimator, which knows what it sent when, finds the rate that the network has
+(draft-holmer-rmcat-transport-wide-cc-extensions-01).
+"""
+
+import asyncio
+import logging
+import struct
+import time
+
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 0.05
+"""Seconds between two reports while packets come."""
+LONGEST = 2000
+"""Packets that one report tells of; of a longer gap nothing is told."""
+TICK = 0.00025
+"""Seconds, the unit of the times between packets; the reference time counts 256 of them."""
+NOT_RECEIVED, SMALL, LARGE = range(3)
+
+
+class TransportFeedback:
+    """Reports the arrivals of one transport's packets, whatever their stream. On the event loop."""
+
+    def __init__(self, transport: RTCDtlsTransport) -> None:
+        self._transport = transport
+        self._arrivals: dict[int, float] = {}
+        self._highest: int | None = None
+        self._next = 0
+        self._count = 0
+        self._ssrc: tuple[int, int] | None = None
+        self._due: asyncio.TimerHandle | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    def add(self, number: int, ours: int, theirs: int) -> None:
+        """A packet with the transport-wide sequence ``number`` has come: ``theirs`` is its source,
+        ``ours`` that of the reports."""
+        if self._highest is None:
+            self._highest = self._next = number
+        unwrapped = self._highest + ((number - self._highest + 0x8000) & 0xFFFF) - 0x8000
+        self._highest = max(self._highest, unwrapped)
+        if unwrapped <= self._highest - LONGEST:
+            return
+        self._arrivals.setdefault(unwrapped, time.monotonic())
+        self._ssrc = (ours, theirs)
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(INTERVAL, self._report)
+
+    def close(self) -> None:
+        """Report no more."""
+        if self._due is not None:
+            self._due.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
+        self._arrivals.clear()
+
+    def _report(self) -> None:
+        self._due = None
+        if not self._arrivals or self._ssrc is None:
+            return
+        arrivals, self._arrivals = self._arrivals, {}
+        last = max(arrivals)
+        first = max(min(self._next, min(arrivals)), last - LONGEST + 1)
+        packet = pack(*self._ssrc, self._count, first, last, arrivals)
+        self._next = max(last + 1, self._next)
+        self._count = (self._count + 1) & 0xFF
+        self._sending = asyncio.ensure_future(self._send(packet))
+
+    async def _send(self, packet: bytes) -> None:
+        try:
+            await self._transport._send_rtp(packet)
+        except ConnectionError as error:
+            logger.debug("a report of arrivals could not be sent: %s", error)
+
+
+def pack(
+    ours: int, theirs: int, count: int, first: int, last: int, arrivals: dict[int, float]
+) -> bytes:
+    """A feedback packet about the packets ``first`` to ``last``, of which some arrived."""
+    start = min(time for number, time in arrivals.items() if first <= number <= last)
+    reference = int(start / TICK) // 256
+    clock = reference * 256
+    statuses, deltas = [], b""
+    for number in range(first, last + 1):
+        arrival = arrivals.get(number)
+        if arrival is None:
+            statuses.append(NOT_RECEIVED)
+            continue
+        ticks = max(min(int(arrival / TICK) - clock, 0x7FFF), -0x8000)
+        clock += ticks
+        statuses.append(SMALL if 0 <= ticks <= 0xFF else LARGE)
+        deltas += ticks.to_bytes(1, "big") if 0 <= ticks <= 0xFF else struct.pack("!h", ticks)
+    body = struct.pack("!LLHH", ours, theirs, first & 0xFFFF, len(statuses))
+    body += (reference & 0xFFFFFF).to_bytes(3, "big") + bytes((count,))
+    body += _chunks(statuses) + deltas
+    padding = -len(body) % 4
+    if padding:
+        body += bytes(padding - 1) + bytes((padding,))
+    return struct.pack("!BBH", 0x80 | (0x20 if padding else 0) | 15, 205, len(body) // 4) + body
+
+
+def _chunks(statuses: list[int]) -> bytes:
+    """Runs of one status, and vectors of seven (sections 3.1.3 and 3.1.4)."""
+    chunks = b""
+    at = 0
+    while at < len(statuses):
+        status, run = statuses[at], 1
+        while run < 0x1FFF and at + run < len(statuses) and statuses[at + run] == status:
+            run += 1
+        if run >= 7 or at + run == len(statuses):
+            chunks += struct.pack("!H", status << 13 | run)
+            at += run
+        else:
+            vector = 3  # a status vector, of two bits each
+            for index in range(at, at + 7):
+                vector = vector << 2 | (statuses[index] if index < len(statuses) else 0)
+            chunks += struct.pack("!H", vector)
+            at += 7
+    return chunks

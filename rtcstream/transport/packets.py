@@ -1,0 +1,25 @@
+"""Encoded frames to RTP payloads, whose descriptors and fragments the codecs' RFCs define."""
+
+from aiortc.codecs.h264 import H264Encoder as H264
+
+MAX_PAYLOAD = 1180
+"""Bytes: with all headers, SRTP's tag and TURN's own a packet fits into 1280, IPv6's least MTU."""
+
+
+def vp8_payloads(data: bytes, picture_id: int) -> list[bytes]:
+    """A VP8 frame in packets (RFC 7741), as equal as can be: the last is not left tiny, and the
+    kernel can cut them from one buffer."""
+    # X; I; M and the 15-bit picture number. S is set on the first packet: partition 0 begins.
+    number = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
+    first, further = b"\x90\x80" + number, b"\x80\x80" + number
+    count = -(-len(data) // (MAX_PAYLOAD - len(first)))
+    size = -(-len(data) // count)
+    return [
+        (further if start else first) + data[start : start + size]
+        for start in range(0, len(data), size)
+    ]
+
+
+def h264_payloads(data: bytes) -> list[bytes]:
+    """An H.264 frame in Annex B in packets, packetization mode 1 (RFC 6184)."""
+    return H264._packetize(H264._split_bitstream(data))

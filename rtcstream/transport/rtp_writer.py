@@ -1,0 +1,227 @@
+"""Encoded frames to the peer: RTP headers, SRTP, and the socket, a frame at a time.
+
+aiortc makes an object, three copies and several awaits of each packet. Here a frame's packets are
+written into buffers that stay, encrypted where they lie, and given to the kernel together, which
+cuts them apart itself where it can (generic segmentation offload, ``man 7 udp``).
+"""
+
+import errno
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpSendParameters
+from aiortc.rtcrtpsender import random_sequence_number
+from pylibsrtp import ffi, lib  # type: ignore[attr-defined]
+
+from .clock import NTP_UNIX_OFFSET
+from .extensions import ABS_SEND_TIME, MID, PLAYOUT_DELAY
+
+SOL_UDP, UDP_SEGMENT = 17, 103
+MOST_AT_ONCE = 40
+"""Packets: the kernel takes 64, of 65507 bytes together."""
+HISTORY = 1024
+"""Packets that can be sent again: two seconds of 5 Mbit/s."""
+RESEND_INTERVAL = 0.01
+"""Seconds between two retransmissions of one packet: less than a round trip that needs them."""
+BUFFER = 1500
+
+Lost = tuple[int, int, int, bytes]
+"""Sequence number, marker, timestamp and payload."""
+
+
+class _Buffers:
+    """Room for the packets of one batch; encrypted in place, used by one thread."""
+
+    def __init__(self) -> None:
+        self.bytes = [bytearray(BUFFER) for _ in range(MOST_AT_ONCE)]
+        self.views = [memoryview(each) for each in self.bytes]
+        self.pointers = [ffi.from_buffer(each) for each in self.bytes]
+        self.length = ffi.new("int *")
+
+
+class RtpWriter:
+    """One RTP stream of a sender. All of it belongs to the event loop.
+
+    ``playout_delay`` is what the receiver is asked for, the least and the most in units of 10 ms
+    (the playout-delay header extension); None leaves it to the receiver.
+    """
+
+    _buffers: _Buffers | None = None
+    """One for all: an event loop sends one batch after another."""
+
+    def __init__(self, transport: RTCDtlsTransport, ssrc: int, rtx_ssrc: int) -> None:
+        self.packets = 0
+        self.octets = 0
+        self.resent = 0
+        self.playout_delay: tuple[int, int] | None = None
+        self._transport = transport
+        self._ssrc, self._rtx_ssrc = ssrc, rtx_ssrc
+        self._payload_type = 0
+        self._rtx_type: int | None = None
+        self._sequence_number = random_sequence_number()
+        self._rtx_sequence_number = random_sequence_number()
+        self._ids: dict[str, int] = {}
+        self._mid = b""
+        self._history: list[Lost | None] = []
+        self._resent_at: dict[int, float] = {}
+        self._pair: Any = None
+        self._socket: socket.socket | None = None
+        self._segments = sys.platform == "linux"
+
+    def configure(self, parameters: RTCRtpSendParameters, codec: RTCRtpCodecParameters) -> None:
+        """Take what was negotiated."""
+        self._payload_type = codec.payloadType or 0
+        self._ids = {extension.uri: extension.id for extension in parameters.headerExtensions}
+        self._mid = (parameters.muxId or "").encode()
+        for other in parameters.codecs:
+            if other.name == "rtx" and other.parameters.get("apt") == codec.payloadType:
+                self._rtx_type = other.payloadType
+        if any(feedback.type == "nack" for feedback in codec.rtcpFeedback):
+            self._history = [None] * HISTORY
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._pair = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def send(self, payloads: Sequence[bytes], timestamp: int) -> int:
+        """Send a frame; returns its bytes. Raises ConnectionError when there is no connection."""
+        extensions = self._extensions()
+        last = len(payloads) - 1
+        batch: list[Lost] = []
+        for index, payload in enumerate(payloads):
+            packet = (self._sequence_number, int(index == last), timestamp, payload)
+            if self._history:
+                self._history[self._sequence_number % HISTORY] = packet
+            self._sequence_number = (self._sequence_number + 1) & 0xFFFF
+            batch.append(packet)
+            if len(batch) == MOST_AT_ONCE or index == last:
+                self._write(batch, self._payload_type, self._ssrc, extensions)
+                batch = []
+        octets = sum(map(len, payloads))
+        self.packets += len(payloads)
+        self.octets += octets
+        return octets
+
+    def resend(self, sequence_numbers: Sequence[int]) -> None:
+        """Answer a NACK, which may name thousands, the same over and over; by retransmission
+        packets (RFC 4588) where they were negotiated."""
+        now = time.monotonic()
+        batch: list[Lost] = []
+        for number in sequence_numbers:
+            index = number % HISTORY
+            packet = self._history[index] if self._history else None
+            if packet is None or packet[0] != number or now < self._resent_at.get(index, 0.0):
+                continue
+            self._resent_at[index] = now + RESEND_INTERVAL
+            if self._rtx_type is not None:
+                _, marker, timestamp, payload = packet
+                payload = number.to_bytes(2, "big") + payload
+                packet = (self._rtx_sequence_number, marker, timestamp, payload)
+                self._rtx_sequence_number = (self._rtx_sequence_number + 1) & 0xFFFF
+            batch.append(packet)
+            if len(batch) == MOST_AT_ONCE:
+                self._resend(batch)
+                batch = []
+        if batch:
+            self._resend(batch)
+
+    def _resend(self, batch: list[Lost]) -> None:
+        self.resent += len(batch)
+        if self._rtx_type is None:
+            self._write(batch, self._payload_type, self._ssrc, self._extensions())
+        else:
+            self._write(batch, self._rtx_type, self._rtx_ssrc, self._extensions())
+
+    def _extensions(self) -> bytes:
+        """The header extensions of all packets of a frame, in one-byte form (RFC 8285)."""
+        parts = []
+        if (number := self._ids.get(ABS_SEND_TIME)) is not None:
+            seconds = time.time() + NTP_UNIX_OFFSET
+            stamp = int(seconds * (1 << 18)) & 0xFFFFFF  # 6.18 bits of NTP time
+            parts.append(bytes((number << 4 | 2,)) + stamp.to_bytes(3, "big"))
+        if self.playout_delay is not None and (number := self._ids.get(PLAYOUT_DELAY)) is not None:
+            least, most = self.playout_delay
+            parts.append(bytes((number << 4 | 2,)) + (least << 12 | most).to_bytes(3, "big"))
+        if self._mid and (number := self._ids.get(MID)) is not None:
+            parts.append(bytes((number << 4 | len(self._mid) - 1,)) + self._mid)
+        if not parts:
+            return b""
+        data = b"".join(parts)
+        data += bytes(-len(data) % 4)
+        return struct.pack("!HH", 0xBEDE, len(data) // 4) + data
+
+    def _write(self, batch: list[Lost], payload_type: int, ssrc: int, extensions: bytes) -> None:
+        """Write packets, encrypt and send them."""
+        transport = self._transport
+        if transport.state != "connected":
+            raise ConnectionError("there is no connection to send on")
+        if RtpWriter._buffers is None:
+            RtpWriter._buffers = _Buffers()
+        buffers = RtpWriter._buffers
+        session, length = transport._tx_srtp._srtp[0], buffers.length
+        first = 0x90 if extensions else 0x80
+        start = 12 + len(extensions)
+        packets = []
+        for index, (number, marker, timestamp, payload) in enumerate(batch):
+            buffer = buffers.bytes[index]
+            header = (first, marker << 7 | payload_type, number, timestamp, ssrc)
+            struct.pack_into("!BBHLL", buffer, 0, *header)
+            buffer[12:start] = extensions
+            end = start + len(payload)
+            buffers.views[index][start:end] = payload
+            length[0] = end
+            if lib.srtp_protect(session, buffers.pointers[index], length):
+                raise ConnectionError("a packet could not be encrypted")
+            packets.append(buffers.views[index][: length[0]])
+        self._put(packets)
+
+    def _put(self, packets: list[memoryview]) -> None:
+        """Hand encrypted packets to the socket of the pair that ICE chose."""
+        pair = self._transport.transport._connection._nominated.get(1)
+        if pair is None:
+            raise ConnectionError("there is no path to send on")
+        out, address = pair.protocol.transport, pair.remote_addr
+        if self._segments and len(packets) > 1 and _equal(packets):
+            if pair is not self._pair:
+                self.close()
+                self._pair, self._socket = pair, _socket_of(out)
+            if self._socket is not None and self._put_together(packets, address):
+                return
+        for packet in packets:
+            out.sendto(bytes(packet), address)
+
+    def _put_together(self, packets: list[memoryview], address: Any) -> bool:
+        """All in one call, cut apart by the kernel; False when it cannot be done, or not now."""
+        assert self._socket is not None
+        size = struct.pack("H", len(packets[0]))
+        try:
+            self._socket.sendmsg(packets, [(SOL_UDP, UDP_SEGMENT, size)], 0, address)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            # EIO, EINVAL: this kernel or network card cannot; EMSGSIZE: a path with a smaller MTU.
+            self._segments = error.errno not in (errno.EIO, errno.EINVAL, errno.EMSGSIZE)
+            return False
+        return True
+
+
+def _equal(packets: list[memoryview]) -> bool:
+    """Whether all have one length, but for the last, which may be shorter."""
+    size = len(packets[0])
+    return len(packets[-1]) <= size and all(len(packet) == size for packet in packets[1:-1])
+
+
+def _socket_of(transport: Any) -> socket.socket | None:
+    """A socket of our own on a datagram transport's file; None through TURN."""
+    get = getattr(transport, "get_extra_info", None)
+    inner = get("socket") if get is not None else None
+    return None if inner is None else socket.socket(fileno=os.dup(inner.fileno()))

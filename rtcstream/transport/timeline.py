@@ -1,0 +1,55 @@
+"""When each frame passed each stage of its way, for those who ask where the time goes."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+RECEIVED, DECODED, TAKEN, RETURNED, ENCODING, ENCODED, SENT = range(7)
+STAGES = ("decode", "wait", "function", "wait_encoder", "encode", "send")
+"""What lies between two marks: from the last packet received until decoded, and so on."""
+
+
+class Timeline:
+    """Marks of the frames under way, by their ``pts``, and the stages of those last sent.
+
+    A mark costs half a microsecond. Marks come from any thread; a frame is marked by one at a time.
+    """
+
+    UNDER_WAY, KEPT = 64, 300
+
+    def __init__(self) -> None:
+        self._under_way: dict[int, list[float | None]] = {}
+        self._done: deque[Sequence[float | None]] = deque(maxlen=self.KEPT)
+
+    def mark(self, pts: int, stage: int) -> None:
+        """The frame has come so far now."""
+        marks = self._under_way.get(pts)
+        if marks is None:
+            if len(self._under_way) >= self.UNDER_WAY:  # replaced by newer ones on their way
+                self._under_way.pop(next(iter(self._under_way), pts), None)
+            marks = self._under_way[pts] = [None] * (SENT + 1)
+        marks[stage] = time.perf_counter()
+        if stage == SENT:
+            self._done.append(marks)
+            self._under_way.pop(pts, None)
+
+    def summary(self) -> dict[str, tuple[float, float]]:
+        """Median and 95th percentile of each stage of the last frames, in milliseconds, and of
+        the ``total`` from the last packet received to the last one sent; without what no frame
+        passed."""
+        done = list(self._done)
+        if not done:
+            return {}
+        marks = np.array(done, dtype=float)  # None becomes NaN
+        durations = np.diff(marks, axis=1) * 1000
+        columns = dict(zip(STAGES, durations.T, strict=True))
+        columns["total"] = (marks[:, SENT] - marks[:, RECEIVED]) * 1000
+        summary = {}
+        for name, column in columns.items():
+            known = column[~np.isnan(column)]
+            if known.size:
+                p50, p95 = np.percentile(known, (50, 95))
+                summary[name] = (round(float(p50), 2), round(float(p95), 2))
+        return summary
