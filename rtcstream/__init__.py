@@ -19,6 +19,7 @@ from .errors import (
 from .server import serve
 from .stream import Stream
 from .takes import Recording, Utterance, VideoRecording
+from .transport.bitrate import Bitrate
 from .types import (
     AudioChunk,
     Block,
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AudioChunk",
+    "Bitrate",
     "Block",
     "Box",
     "Channels",

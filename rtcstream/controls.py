@@ -255,22 +255,26 @@ class Values:
         self._controls = {control.name: control for control in controls}
         self._values = {control.name: control.default for control in controls}
         self._live = {name: Live(c.default) for name, c in self._controls.items() if c.live}
-        self._seqs: dict[str, int] = {}
+        self._seqs: dict[tuple[str, str], int] = {}
 
     def first(self, query: Mapping[str, str]) -> None:
         """Take the first values from a query string. Raises ControlError, changing nothing."""
         parsed = {name: self._control(name).parse_query(text) for name, text in query.items()}
         self._replace(self._fitting(parsed))
 
-    def change(self, values: Mapping[str, Any], seq: int) -> bool:
-        """Apply a ``set`` message; returns whether a control that is not ``Live`` has another
-        value now. Raises ControlError, changing nothing."""
+    def change(self, values: Mapping[str, Any], seq: int, setter: str = "") -> bool:
+        """Apply a ``set`` message, numbered by its ``setter``; returns whether a control that is
+        not ``Live`` has another value now. Raises ControlError, changing nothing."""
         parsed = {name: self._control(name).parse(value) for name, value in values.items()}
-        newer = {name: v for name, v in parsed.items() if seq > self._seqs.get(name, -1)}
+        newer = {name: v for name, v in parsed.items() if seq > self._seqs.get((setter, name), -1)}
         before = self._values
         self._replace(self._fitting(newer))
-        self._seqs.update(dict.fromkeys(newer, seq))
+        self._seqs.update({(setter, name): seq for name in newer})
         return any(newer[name] != before[name] for name in newer if name not in self._live)
+
+    def forget(self, setter: str) -> None:
+        """Nothing more comes from there."""
+        self._seqs = {key: seq for key, seq in self._seqs.items() if key[0] != setter}
 
     def snapshot(self, names: Iterable[str] | None = None) -> dict[str, Any]:
         """All values, or those named, as a function takes them: consistent with each other, and

@@ -83,6 +83,10 @@ class GeneratorRuns(Worker):
         """Whether a run is under way, or has yet to be heard to its end."""
         return self._playing
 
+    def hangs(self, longer_than: float) -> bool:
+        """Never: a generator may take its time."""
+        return False
+
     def _supersede(self, wanted_at: float, at_once: bool = True) -> None:
         with self._lock:
             self._wanted_at = wanted_at

@@ -11,7 +11,9 @@ from aiortc import RTCIceCandidate
 
 from .controls import Control, Values
 from .errors import ControlError, NegotiationError
+from .options import MediaOptions
 from .session import MediaSession
+from .shared import SharedRun
 from .signaling import Answer, Candidate, Fragment, Problem
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
@@ -35,12 +37,15 @@ class Sessions:
         signatures: Sequence[Signature],
         controls: Sequence[Control],
         description: Mapping[str, Any],
-        max_fps: float | None,
+        options: MediaOptions,
+        shared: bool,
     ) -> None:
         self._signatures = signatures
         self._controls = controls
         self._description = description
-        self._max_fps = max_fps
+        self._options = options
+        self._shared = shared
+        self._run: SharedRun | None = None
         self._sessions: dict[str, MediaSession] = {}
         self._candidates: dict[str, int] = {}
         self._shared_lock = threading.Lock()
@@ -76,9 +81,13 @@ class Sessions:
         """A new session and the answer to its offer. Raises Problem."""
         if self._closing:
             raise Problem(503, "Stopping", "The server is stopping.", {"Retry-After": "5"})
-        values = Values(self._controls)
+        run = self._shared_run() if self._shared else None
+        values = Values(self._controls) if run is None else run.values
         try:
-            values.first(parameters)
+            if run is None:
+                values.first(parameters)
+            else:
+                run.first(parameters)
         except ControlError as error:
             raise Problem(400, "Control not accepted", f"{error}.") from None
         session = MediaSession(
@@ -87,7 +96,8 @@ class Sessions:
             peer,
             ice=ice,
             shared_lock=self._shared_lock,
-            max_fps=self._max_fps,
+            options=self._options,
+            shared=run,
         )
         self._sessions[session.id] = session
         session.on("closed", lambda reason: self._forget(session.id))
@@ -102,6 +112,21 @@ class Sessions:
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
         logger.info("%s begins: %s", session.id[:6], peer.address)
         return session, answer
+
+    def _shared_run(self) -> SharedRun:
+        """The run that all watch, or a new one."""
+        if self._run is None:
+            self._run = SharedRun(
+                self._signatures[0],
+                self._controls,
+                self._options,
+                self._shared_lock,
+                self._run_over,
+            )
+        return self._run
+
+    def _run_over(self) -> None:
+        self._run = None
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
         found = self._find(session)
@@ -127,6 +152,8 @@ class Sessions:
     async def end_all(self, reason: str) -> None:
         """End every session, and begin no more."""
         self._closing = True
+        if self._run is not None:
+            self._run.end_soon(reason)
         await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))
 
     def _find(self, session: str) -> MediaSession:

@@ -1,25 +1,23 @@
 """One peer connection: its media, its data channel, its end."""
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import threading
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from aiortc import RTCDataChannel, RTCIceCandidate
-from pyee.asyncio import AsyncIOEventEmitter
 
 from . import messages
-from .calls import Call, describe_error
+from .calls import Call
 from .controls import Values
-from .errors import ControlError, MessageError, NegotiationError, ResultError
-from .messages import ServerMessage, StateValue
-from .outbox import Level, Notices, Outbox
-from .results import to_json
+from .errors import ControlError, MessageError, NegotiationError
+from .host import HANG_TIMEOUT, Host
+from .messages import ServerMessage
+from .options import MediaOptions
+from .outbox import Outbox
+from .shared import SharedRun
 from .signature import Signature
 from .transport.ice import IceOptions
 from .transport.peer import PeerConnection
@@ -31,20 +29,17 @@ logger = logging.getLogger("rtcstream.session")
 
 CONNECT_TIMEOUT = 12.0
 """Seconds from the offer until media can flow; an offer that takes longer is given up."""
-HANG_TIMEOUT = 5.0
-"""Seconds after which a call that has not returned is reported."""
 CLOSE_TIMEOUT = 1.0
-RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
-"""What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
 CHANNELS = ("rtcstream", "rtcstream-set")
 TOO_MUCH = "a message was given up: more come than the page takes; the oldest results go first"
 
 
-class MediaSession(AsyncIOEventEmitter):
+class MediaSession(Host):
     """A visitor's session, made from an offer; it is also the ``Session`` that functions get.
 
     Emits ``"closed"`` with the reason, once, when all of it has been freed. The methods of the
-    ``Session`` protocol work from any thread, all others belong to the event loop.
+    ``Session`` protocol work from any thread, all others belong to the event loop. In a ``shared``
+    run it is a member only: the function, its values and its session are the run's.
     """
 
     def __init__(
@@ -55,25 +50,19 @@ class MediaSession(AsyncIOEventEmitter):
         *,
         ice: IceOptions,
         shared_lock: threading.Lock,
-        max_fps: float | None = None,
+        options: MediaOptions,
+        shared: SharedRun | None = None,
     ) -> None:
-        super().__init__()
-        self.id = secrets.token_urlsafe(18)
-        self.state: dict[str, Any] = {}
-        self.peer = peer
+        super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop())
         self.values = values
         self.closed = asyncio.Event()
-        self._event_loop = asyncio.get_running_loop()
         self._signatures = signatures
+        self._shared = shared
         self._outbox = Outbox(self._event_loop)
-        self._notices = Notices()
-        self._received: deque[tuple[int, Any]] = deque()
-        self._received_bytes = 0
-        self._received_lock = threading.Lock()
         self._connection = PeerConnection(ice)
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("datachannel", self._on_channel)
-        self._wiring = Wiring(self._connection, values, self, max_fps)
+        self._wiring = Wiring(self._connection, values, self, options)
         self._lock = shared_lock
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -87,9 +76,12 @@ class MediaSession(AsyncIOEventEmitter):
             await self._connection.accept(offer)
             for transceiver in self._connection.getTransceivers():
                 transceiver.direction = "inactive"
-            for number, signature in enumerate(self._signatures):
-                call = Call(signature, self, self._event_loop, self._lock)
-                self._wiring.connect(call, counted=number == 0)
+            if self._shared is not None:
+                self._shared.join(self, self._wiring)
+            else:
+                for number, signature in enumerate(self._signatures):
+                    call = Call(signature, self, self._event_loop, self._lock)
+                    self._wiring.connect(call, counted=number == 0)
             answer = await self._connection.answer()
             if self._closing is not None:
                 raise NegotiationError("the session was ended before it began")
@@ -121,6 +113,8 @@ class MediaSession(AsyncIOEventEmitter):
             if self._closing is None:
                 self._post(messages.State("waiting"))
                 self._wiring.start()
+                if self._shared is not None:
+                    self._shared.begin(self)
                 self._ticking = self._event_loop.create_task(self._tick())
         elif state == "failed":
             self.end_soon("the connection was lost")
@@ -149,6 +143,8 @@ class MediaSession(AsyncIOEventEmitter):
         if self._deadline is not None:
             self._deadline.cancel()
         self._wiring.stop()
+        if self._shared is not None:
+            self._shared.leave(self)
         if self._ticking is not None:
             self._ticking.cancel()
             self._say_repeats()
@@ -193,7 +189,7 @@ class MediaSession(AsyncIOEventEmitter):
                 self._wiring.record(message.on)
             elif isinstance(message, messages.Run):
                 self._wiring.restart(debounce=0.0)
-            elif not self._keep(message.data, len(text)):
+            elif not (self._shared or self).keep(message.data, len(text)):
                 reply = messages.Error(
                     None, None, "too much data: the function has not taken what was sent before"
                 )
@@ -208,107 +204,22 @@ class MediaSession(AsyncIOEventEmitter):
         ):
             channel.send(messages.encode(reply))
 
-    def _keep(self, data: Any, size: int) -> bool:
-        with self._received_lock:
-            if (
-                len(self._received) >= RECEIVED_MESSAGES
-                or self._received_bytes + size > RECEIVED_BYTES
-            ):
-                return False
-            self._received.append((size, data))
-            self._received_bytes += size
-            return True
-
     def _set(self, message: messages.Set) -> ServerMessage:
         try:
-            restart = self.values.change(message.values, message.seq)
+            restart = self.values.change(message.values, message.seq, self.id)
         except ControlError as error:
             return messages.Error(message.seq, error.control, str(error))
         if restart:
             self._wiring.restart()
+        if self._shared is not None:
+            self._shared.changed(self)
         return messages.Controls(message.seq, self.values.to_json())
 
-    def _post(self, message: ServerMessage) -> None:
+    def post(self, message: ServerMessage) -> None:
+        """Send the page a message; from any thread."""
         self._outbox.post(message)
 
-    # What the functions do: called on their worker threads
-
-    def on_state(self, value: StateValue) -> None:
-        self._post(messages.State(value))
-
-    def on_raised(self, call: Call, error: BaseException) -> None:
-        # What is wrong with a result is said in full by its words: no line raised it.
-        cause = None if isinstance(error, ResultError) else error
-        text = describe_error(error, call.signature)
-        # One line of code raises one kind of error, whatever numbers are in its words.
-        same = None if cause is None else f"{type(error).__name__} {text.rpartition(' (')[2]}"
-        self._say("error", text, cause, same)
-
-    def on_warning(self, text: str) -> None:
-        self._say("warning", text)
-
-    def on_results(
-        self, results: tuple[tuple[str | None, Any], ...], pts: int | None, run: int
-    ) -> None:
-        wire = None if pts is None else pts & 0xFFFFFFFF
-        for name, data in results:
-            try:
-                self._post(messages.Result(wire, run, name, data))
-            except MessageError as error:
-                self._say("error", f"a result cannot be sent: {error}")
-
-    def on_encoder_error(self, error: BaseException) -> None:
-        self._say("error", f"what was to be sent could not be encoded: {error}", error)
-
-    # The Session protocol
-
-    def send(self, data: Any) -> None:
-        try:
-            self._post(messages.ServerData(to_json(data, where="the data")))
-        except MessageError as error:
-            raise ResultError(f"the data cannot be sent: {error}") from None
-
-    def receive(self) -> list[Any]:
-        with self._received_lock:
-            taken = [data for _, data in self._received]
-            self._received.clear()
-            self._received_bytes = 0
-        return taken
-
-    def info(self, text: str) -> None:
-        self._say("info", text)
-
-    def warn(self, text: str) -> None:
-        self._say("warning", text)
-
-    def error(self, text: str) -> None:
-        self._say("error", text)
-
-    def progress(self, value: float, text: str = "") -> None:
-        if not 0 <= value <= 1:
-            raise ValueError(f"progress is from 0 to 1, not {value!r}")
-        self._post(messages.Progress(float(value), str(text)[:2000]))
-
-    def close(self, reason: str = "closed by the function") -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and the session with it
-            self._event_loop.call_soon_threadsafe(self.end_soon, str(reason)[:2000])
-
-    def _say(
-        self,
-        level: Level,
-        text: str,
-        error: BaseException | None = None,
-        same: str | None = None,
-    ) -> None:
-        line = self._notices.say(level, str(text)[:2000], same)
-        if line is not None:
-            number = logging.getLevelNamesMapping()[level.upper()]
-            logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
-            self._post(line)
-
-    def _say_repeats(self) -> None:
-        for line in self._notices.tick():
-            self._post(line)
+    _post = post
 
     # Once a second
 
@@ -324,9 +235,4 @@ class MediaSession(AsyncIOEventEmitter):
                 logger.warning("%s %s: %d", self.id[:6], TOO_MUCH, dropped)
                 self._post(messages.Log("warning", TOO_MUCH, count=dropped))
             before, told = after, dropped
-            for call in self._wiring.hanging(longer_than=HANG_TIMEOUT):
-                self._say(
-                    "warning",
-                    f"{call.signature.name}() has not returned for {HANG_TIMEOUT:g} seconds; "
-                    "nothing new comes until it does",
-                )
+            self._say_hanging(self._wiring.hanging(longer_than=HANG_TIMEOUT))

@@ -1,6 +1,6 @@
 """``Stream``: a function, and the application that serves it."""
 
-import math
+import asyncio
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +12,13 @@ from . import signaling, signature
 from .controls import Control, in_words
 from .errors import CommandError, SignatureError
 from .negotiator import ICE, Sessions
+from .options import Codec, MediaOptions
 from .server import ServeOptions, loading, serve
 from .signature import Signature
+from .transport import h264, vpx
+from .transport.bitrate import Bitrate
 from .transport.ice import IceOptions
+from .transport.sender import Latency
 
 VERSION = 1
 """The wire contract's."""
@@ -41,7 +45,14 @@ class Stream:
     ``title`` and ``description`` are shown on the page; they default to the function's name and
     the first paragraph of its docstring. ``max_fps`` bounds how often a function of pictures is
     called, or a generator shows one, in each session: calls a second above zero; a generator's
-    default is 30.
+    default is 30. ``bitrate`` bounds each viewer's video, in bits a second: a number (the most), or
+    a ``Bitrate``; by default it goes by the size of the picture. ``latency`` asks browsers to show
+    pictures at once (``"lowest"``), to smooth them as they see fit (``"smooth"``), or to do the one
+    while the network is even and the other when it is not (``"auto"``). ``codec`` is preferred
+    where a visitor has it: ``"vp8"``, ``"h264"``, or ``"auto"``, which is H.264 where the machine
+    encodes it in hardware, or else the browser's choice. ``shared`` makes one run of the function
+    for all who watch: a generator's, or a filter's whose first visitor to send is the source; it is
+    encoded once, and its controls are everybody's.
 
     Raises SignatureError when a function's signature cannot be served, ValueError for options.
     """
@@ -55,9 +66,14 @@ class Stream:
         title: str | None = None,
         description: str | None = None,
         max_fps: float | None = None,
+        bitrate: int | Bitrate | None = None,
+        latency: Latency = "auto",
+        codec: Codec = "auto",
+        shared: bool = False,
     ) -> None:
-        if max_fps is not None and not (math.isfinite(max_fps) and max_fps > 0):
-            raise ValueError(f"max_fps must be above zero, or None for no bound, not {max_fps!r}")
+        if not isinstance(bitrate, Bitrate):
+            bitrate = Bitrate(most=bitrate)
+        self.options = MediaOptions(max_fps, bitrate, latency, codec)
         self.signatures = _read(fn, video, audio)
         self.controls = _merged(self.signatures)
         first = self.signatures[0]
@@ -66,7 +82,12 @@ class Stream:
         if description is None:
             description = first_paragraph(first.description)
         self.description = description
-        self.max_fps = max_fps
+        self.shared = shared
+        if shared and (len(self.signatures) > 1 or first.take_in is not None):
+            raise ValueError(
+                "shared=True goes with one function of pictures or sound, or a generator; not with "
+                "video= and audio= together, recordings or turns"
+            )
 
     def describe(self) -> dict[str, Any]:
         """``stream.json``, but for the server's ``iceServers``."""
@@ -81,13 +102,14 @@ class Stream:
             "outputs": [*media, "data"] if results else media,
             "controls": [control.describe() for control in self.controls],
             "limits": {"time_limit": None, "concurrency_limit": None},
-            "maxFps": self.max_fps,
+            "maxFps": self.options.max_fps,
+            "shared": self.shared,
             "take": next((_take(s) for s in self.signatures if s.take_in), None),
         }
 
     def sessions(self) -> Sessions:
         """A new set of sessions of this stream: what ``app`` serves, for a server of your own."""
-        return Sessions(self.signatures, self.controls, self.describe(), self.max_fps)
+        return Sessions(self.signatures, self.controls, self.describe(), self.options, self.shared)
 
     def app(
         self,
@@ -115,9 +137,16 @@ class Stream:
             cors_origins=cors_origins,
         )
 
+        async def try_encoders(app: web.Application) -> None:
+            """Now, and not on the event loop when the first visitor comes."""
+            await asyncio.to_thread(vpx.available)
+            if self.options.codec != "vp8":
+                await asyncio.to_thread(h264.hardware)
+
         async def end_sessions(app: web.Application) -> None:
             await sessions.end_all("the server stopped")
 
+        app.on_startup.append(try_encoders)
         app.on_shutdown.append(end_sessions)
         return app
 

@@ -33,6 +33,7 @@ from .samples import FULL_SCALE, Mixer
 from .session import MediaSession
 from .stream import Stream
 from .transport.audio_receiver import AudioReceiver
+from .transport.bitrate import Bitrate
 from .transport.clock import VIDEO_TIME_BASE
 from .transport.ice import LOOPBACK, IceOptions
 from .transport.peer import PeerConnection
@@ -80,6 +81,8 @@ class TestPeer:
         transceiver = self._connection.addTransceiver(kind, direction)
         sender, receiver = transceiver.sender, transceiver.receiver
         assert isinstance(sender, VideoSender | AudioSender)
+        if isinstance(sender, VideoSender):
+            sender.limits = Bitrate(start=20_000_000)  # no picture is left out or made smaller
         self._senders[kind] = sender
         if isinstance(receiver, VideoReceiver):
             receiver.sink = self._on_frame
@@ -225,10 +228,12 @@ async def connect(
     *,
     controls: Mapping[str, Any] | None = None,
     timeout: float = 10.0,
+    watch: bool = False,
 ) -> AsyncIterator[TestPeer]:
     """A peer connected to a stream, to the end of the ``async with``.
 
-    ``controls`` are the controls' first values. ``timeout`` bounds, in seconds, each wait of the
+    For several peers of one stream give its ``sessions()``. ``watch`` offers to receive only, as a
+    viewer of a shared stream does. ``controls`` are the controls' first values. ``timeout`` bounds, in seconds, each wait of the
     peer's methods. Raises ``signaling.Problem`` if the stream refuses the session.
     """
     sessions = stream if isinstance(stream, Sessions) else stream.sessions()
@@ -239,7 +244,7 @@ async def connect(
     channel.on("open", opened.set)
     peer = TestPeer(connection, channel, timeout)
     for kind in ("video", "audio"):
-        if kind in sessions.inputs:
+        if kind in sessions.inputs and not watch:
             peer.offer_media(kind, "sendrecv")
         elif kind in sessions.outputs:
             peer.offer_media(kind, "recvonly")

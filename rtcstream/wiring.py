@@ -12,11 +12,13 @@ from .calls import Call
 from .controls import Values
 from .errors import NegotiationError
 from .generators import GeneratorRuns
+from .options import MediaOptions
 from .playout import Playout
 from .recording import AnyRecorder, Recorder, Told, TurnDetector
 from .tracks import AudioFilter, VideoFilter
 from .transport.audio_receiver import AudioReceiver
 from .transport.clock import VIDEO_RATE, SourceClock
+from .transport.extensions import prefer
 from .transport.peer import PeerConnection
 from .transport.receiver import VideoReceiver
 from .transport.sender import AudioSender, VideoSender
@@ -49,11 +51,13 @@ class Wiring:
         connection: PeerConnection,
         values: Values,
         listener: WiringListener,
-        max_fps: float | None,
+        options: MediaOptions,
     ) -> None:
         self.receivers: list[VideoReceiver | AudioReceiver] = []
         self.senders: list[VideoSender | AudioSender] = []
         self.workers: list[Worker] = []
+        self.watched: Worker | None = None
+        """A shared run's, whose end is not this session's."""
         self.recorder: AnyRecorder | None = None
         self._detector: TurnDetector | None = None
         self._lingering: asyncio.TimerHandle | None = None
@@ -62,7 +66,7 @@ class Wiring:
         self._connection = connection
         self._values = values
         self._listener = listener
-        self._max_fps = max_fps
+        self._options = options
 
     def connect(self, call: Call, counted: bool) -> None:
         """Put a function between the sections of the offer that it takes and gives.
@@ -72,23 +76,25 @@ class Wiring:
         """
         signature = call.signature
         if signature.picture_in is not None:
-            receiver = self._receive("video")
+            receiver = self.receive("video")
             assert isinstance(receiver, VideoReceiver)
-            video = self._send("video", receiver) if signature.out.picture else None
+            video = self.send("video", receiver) if signature.out.picture else None
             outlet = video.slot if isinstance(video, VideoSender) else None
-            filtering = VideoFilter(call, self._values, outlet, self._listener, self._max_fps)
-            receiver.sink = self._counted(filtering.inbox.put)
+            filtering = VideoFilter(
+                call, self._values, outlet, self._listener, self._options.max_fps
+            )
+            receiver.sink = self.counted(filtering.inbox.put)
             self.workers.append(filtering)
         elif signature.sound_in is not None:
-            hearing = self._receive("audio")
+            hearing = self.receive("audio")
             assert isinstance(hearing, AudioReceiver)
-            audio = self._send("audio", hearing) if signature.out.sound else None
+            audio = self.send("audio", hearing) if signature.out.sound else None
             queue = None
             if isinstance(audio, AudioSender):
                 queue = audio.queue = SteadyQueue()
             listening = AudioFilter(call, self._values, queue, self._listener)
             put = listening.inbox.put
-            hearing.sink = self._counted(put) if counted else put
+            hearing.sink = self.counted(put) if counted else put
             self.workers.append(listening)
         else:
             runs = self._generate(call)
@@ -97,7 +103,7 @@ class Wiring:
                 self._listen(signature.take_in, runs)
 
     def _generate(self, call: Call) -> GeneratorRuns:
-        senders = {kind: self._send(kind, None) for kind in call.signature.out.kinds}
+        senders = {kind: self.send(kind, None) for kind in call.signature.out.kinds}
         if senders and not any(senders.values()):
             raise NegotiationError(
                 "the offer takes none of what the stream gives; offer to receive "
@@ -110,25 +116,25 @@ class Wiring:
             slot, clock = video.slot, video.clock
         if isinstance(audio, AudioSender):
             audio.queue, queue.clock = queue, audio.clock
-        playout = Playout(slot, queue, clock, self._max_fps or GENERATOR_FPS)
+        playout = Playout(slot, queue, clock, self._options.max_fps or GENERATOR_FPS)
         if audio is None and "audio" in senders:
             playout.play_to_nobody()
         return GeneratorRuns(call, self._values, playout, self._listener)
 
     def _listen(self, take: Take, runs: GeneratorRuns) -> None:
         """Let the microphone's recordings, or turns of speech, start the runs."""
-        receiver = self._receive("audio")
+        receiver = self.receive("audio")
         assert isinstance(receiver, AudioReceiver)
         if take.video:
-            camera = self._receive("video")
+            camera = self.receive("video")
             assert isinstance(camera, VideoReceiver)
             recorder = self.recorder = VideoRecorder(take, runs.give, self._listener)
-            camera.sink = self._counted(recorder.put_picture)
+            camera.sink = self.counted(recorder.put_picture)
             receiver.sink = recorder.put_sound
             return
         if take.turn is None:
             sound = self.recorder = Recorder(take, runs.give, self._listener)
-            receiver.sink = self._counted(sound.put)
+            receiver.sink = self.counted(sound.put)
             return
 
         def interrupt() -> None:
@@ -136,13 +142,19 @@ class Wiring:
                 runs.interrupt()
 
         detector = self._detector = TurnDetector(take.turn, runs.give, interrupt, self._listener)
-        receiver.sink = self._counted(detector.put)
+        receiver.sink = self.counted(detector.put)
 
-    def _receive(self, kind: str) -> VideoReceiver | AudioReceiver:
+    def is_sent(self, kind: str) -> bool:
+        """Whether the peer offers to send media of a kind."""
+        section = self._connection.section(kind)
+        return section is not None and section._offerDirection in ("recvonly", "sendrecv")
+
+    def receive(self, kind: str) -> VideoReceiver | AudioReceiver:
+        """The receiver of a kind. Raises NegotiationError, or NothingToView."""
         section = self._connection.section(kind)
         if section is None:
             raise NegotiationError(f"the offer has no {kind} section, and the stream takes {kind}")
-        if section._offerDirection not in ("recvonly", "sendrecv"):
+        if not self.is_sent(kind):
             raise NothingToView("there is nothing to view: the stream shows what it is sent")
         section.direction = "sendrecv" if section.direction == "sendonly" else "recvonly"
         receiver = section.receiver
@@ -150,7 +162,7 @@ class Wiring:
         self.receivers.append(receiver)
         return receiver
 
-    def _send(
+    def send(
         self, kind: str, source: VideoReceiver | AudioReceiver | None
     ) -> VideoSender | AudioSender | None:
         """The sender of a kind, if the peer offers to receive it; by the clock of its source."""
@@ -163,10 +175,20 @@ class Wiring:
         if source is not None:
             sender.clock = source.clock  # one clock for what comes and goes
         sender.on_error = self._listener.on_encoder_error
+        if isinstance(sender, VideoSender):
+            sender.limits, sender.latency = self._options.bitrate, self._options.latency
+            sender.hardware = self._options.codec != "vp8"
+            prefer(section, self._options.codec)
         self.senders.append(sender)
+        if len(self.senders) == 2:  # the browser may hold the picture back until its sound comes
+            for each in self.senders:
+                if isinstance(each, VideoSender) and each.latency == "auto":
+                    each.latency = "smooth"
         return sender
 
-    def _counted(self, put: Any) -> Any:
+    def counted(self, put: Any) -> Any:
+        """``put``, which also counts for the statistics."""
+
         def counted(frame: Any) -> None:
             self.frames_in += 1
             put(frame)
@@ -224,15 +246,8 @@ class Wiring:
             sender.close_source()
 
     def hanging(self, longer_than: float) -> list[Call]:
-        """The functions that have not returned for so many seconds; a generator may take them."""
-        now = time.monotonic()
-        return [
-            worker.call
-            for worker in self.workers
-            if not isinstance(worker, GeneratorRuns)
-            and worker.busy_since is not None
-            and now - worker.busy_since > longer_than
-        ]
+        """The functions that have not returned for so many seconds."""
+        return [worker.call for worker in self.workers if worker.hangs(longer_than)]
 
     def totals(self) -> tuple[float, int, int, int]:
         """Now, and since the beginning: frames in, frames out, bytes out."""
@@ -247,8 +262,9 @@ class Wiring:
     def stats(
         self, seconds: float, frames_in: float, frames_out: float, sent: float
     ) -> messages.Stats:
-        durations = [d for worker in self.workers for d in list(worker.durations)]
-        filters = [worker for worker in self.workers if isinstance(worker, VideoFilter)]
+        workers = self.workers if self.watched is None else [self.watched]
+        durations = [d for worker in workers for d in list(worker.durations)]
+        filters = [worker for worker in workers if isinstance(worker, VideoFilter)]
         video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
         dropped = sum(each.dropped for each in (*self.workers, *self.receivers))
         return messages.Stats(

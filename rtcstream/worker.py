@@ -70,6 +70,11 @@ class Worker:
     def running(self) -> bool:
         return self._thread.is_alive()
 
+    def hangs(self, longer_than: float) -> bool:
+        """Whether a call has not returned for so many seconds."""
+        since = self.busy_since
+        return since is not None and time.monotonic() - since > longer_than
+
     @property
     def dropped(self) -> int:
         """Frames or blocks that were given up before the function saw them."""

@@ -314,8 +314,8 @@ async def test_a_long_block_may_take_its_time() -> None:
 
 
 @pytest.mark.parametrize("lost", [{20}, {20, 21, 22}, set(range(10, 50, 7))])
-async def test_lost_packets_are_silence(lost: set[int]) -> None:
-    """Packets that the network loses are silence of their exact length, in and out."""
+async def test_lost_packets_are_concealed(lost: set[int]) -> None:
+    """In place of packets that the network loses there is sound of their exact length."""
     blocks: list[NDArray[Any]] = []
 
     def f(samples: Annotated[Samples, Channels(1)]) -> Samples:
@@ -332,7 +332,7 @@ async def test_lost_packets_are_silence(lost: set[int]) -> None:
     heard = np.concatenate(blocks, axis=1)[0]
     for number in range(60):
         place = slice(number * FRAME + 10, (number + 1) * FRAME - 10)
-        assert (np.abs(heard[place]).max() < 1e-6) == (number in lost), number
+        assert np.abs(heard[place]).max() > 0.01, number
     for number in range(52, 70):
         place = slice(number * FRAME, (number + 1) * FRAME)
         late = slice(place.start + DELAY, place.stop + DELAY)

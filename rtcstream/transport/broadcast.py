@@ -7,10 +7,13 @@ import av
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from .bitrate import Bitrate
+from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
 from .encoding import AudioEncoding, Encoding, VideoEncoding
 from .slot import Slot
 from .sound import SoundQueue
 from .timeline import Timeline
+
+OPUS = RTCRtpCodecParameters("audio/opus", clockRate=AUDIO_RATE, channels=2)
 
 
 class Pictures(Slot[av.VideoFrame]):
@@ -34,6 +37,11 @@ class Pictures(Slot[av.VideoFrame]):
         self.slots = (*self.slots, slot)
         return slot
 
+    def clear(self) -> None:
+        self._newest = None
+        for slot in self.slots:
+            slot.clear()
+
     def close(self) -> None:
         super().close()
         for slot in self.slots:
@@ -52,6 +60,7 @@ class Broadcast:
     ) -> None:
         self.pictures = Pictures()
         self.sound: SoundQueue = SoundQueue()
+        self.clocks = {"video": SourceClock(VIDEO_RATE), "audio": SourceClock(AUDIO_RATE)}
         self.timeline = Timeline()
         self._limits = limits
         self._hardware = hardware
@@ -72,6 +81,10 @@ class Broadcast:
             encoding.on_error = self._on_error
             self._encodings[codec.name] = encoding
         return encoding
+
+    def start_sound(self) -> None:
+        """Let the sound's time pass from now on, whether anybody hears it or not."""
+        self.encoding("audio", OPUS).start()
 
     def close(self) -> None:
         """End all of it; returns at once."""

@@ -67,7 +67,11 @@ class Encoding:
     def join(self, viewer: Viewer) -> None:
         """Send what is encoded to this viewer, too; the first one starts the thread."""
         self.viewers.append(viewer)
-        if not self._thread.is_alive() and not self.ended.is_set():
+        self.start()
+
+    def start(self) -> None:
+        """Start the thread, if it has not been."""
+        if self._thread.ident is None:
             self._thread.start()
 
     def leave(self, viewer: Viewer) -> None:
@@ -151,8 +155,10 @@ class VideoEncoding(Encoding):
                 timer.cancel()
 
     def join(self, viewer: Viewer) -> None:
+        joins_later = self._last is not None  # the very first frame is a keyframe in any case
         super().join(viewer)
-        self.want_keyframe()
+        if joins_later:
+            self.want_keyframe()
 
     def retarget(self) -> None:
         """A viewer's target has changed: encode for the least of them, but for those far below

@@ -1,8 +1,14 @@
 """RTP header extensions (RFC 8285) that aiortc does not negotiate."""
 
-from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters
+from aiortc.rtcrtpparameters import (
+    RTCRtcpFeedback,
+    RTCRtpCodecParameters,
+    RTCRtpHeaderExtensionParameters,
+)
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.sdp import MediaDescription
+
+from . import h264
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
@@ -11,6 +17,19 @@ TRANSPORT_SEQUENCE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-c
 
 START_BITRATE = 2000
 """kbit/s at which Chromium begins to send: from its own 300 it takes seconds to a sharp picture."""
+
+
+def prefer(transceiver: RTCRtpTransceiver, codec: str) -> None:
+    """Put a codec of the offer first, which both sides then send in: ``"vp8"``, ``"h264"``, or
+    ``"auto"``: H.264 where it is encoded in hardware, or else what the offer prefers."""
+    wanted = "H264" if codec == "auto" and h264.hardware() else codec.upper()
+    ours = {each.payloadType for each in transceiver._codecs if each.name == wanted}
+
+    def rank(each: RTCRtpCodecParameters) -> bool:
+        base = each.parameters.get("apt", each.payloadType)  # its retransmissions go with it
+        return base not in ours
+
+    transceiver._codecs = sorted(transceiver._codecs, key=rank)
 
 
 def accept(transceiver: RTCRtpTransceiver, offered: MediaDescription) -> None:

@@ -63,5 +63,5 @@ class OpusDecoder:
         )
         if count < 0:
             raise av.InvalidDataError(errno.EINVAL, f"libopus refuses a packet ({count})")
-        sound = np.frombuffer(self._sound, np.int16, count * CHANNELS)
-        return sound.reshape(-1, CHANNELS).copy()
+        sound: Sound = np.ctypeslib.as_array(self._sound)
+        return sound[: count * CHANNELS].reshape(-1, CHANNELS).copy()

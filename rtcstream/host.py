@@ -1,0 +1,151 @@
+"""What a function is told and tells: its ``Session``, whoever is listening."""
+
+import contextlib
+import logging
+import threading
+from asyncio import AbstractEventLoop
+from collections import deque
+from typing import Any
+
+from pyee.asyncio import AsyncIOEventEmitter
+
+from . import messages
+from .calls import Call, describe_error
+from .errors import MessageError, ResultError
+from .messages import ServerMessage, StateValue
+from .outbox import Level, Notices
+from .results import to_json
+from .types import Peer
+
+logger = logging.getLogger("rtcstream.session")
+
+HANG_TIMEOUT = 5.0
+"""Seconds after which a call that has not returned is reported."""
+RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
+"""What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
+
+
+class Host(AsyncIOEventEmitter):
+    """The ``Session`` that a function gets, and the listener of all that it does.
+
+    The methods of the ``Session`` protocol work from any thread. Whom the messages go to is the
+    subclass's: one page, or all who watch.
+    """
+
+    def __init__(self, id: str, peer: Peer, loop: AbstractEventLoop) -> None:
+        super().__init__()
+        self.id = id
+        self.state: dict[str, Any] = {}
+        self.peer = peer
+        self._event_loop = loop
+        self._notices = Notices()
+        self._received: deque[tuple[int, Any]] = deque()
+        self._received_bytes = 0
+        self._received_lock = threading.Lock()
+
+    def end_soon(self, reason: str) -> None:
+        """Begin to end; on the event loop."""
+        raise NotImplementedError
+
+    def _post(self, message: ServerMessage) -> None:
+        """Send a message to whoever listens; from any thread."""
+        raise NotImplementedError
+
+    def keep(self, data: Any, size: int) -> bool:
+        """Keep what a page has sent until the function takes it; False when there is too much."""
+        with self._received_lock:
+            if (
+                len(self._received) >= RECEIVED_MESSAGES
+                or self._received_bytes + size > RECEIVED_BYTES
+            ):
+                return False
+            self._received.append((size, data))
+            self._received_bytes += size
+            return True
+
+    # What the functions do: called on their worker threads
+
+    def on_state(self, value: StateValue) -> None:
+        self._post(messages.State(value))
+
+    def on_raised(self, call: Call, error: BaseException) -> None:
+        # What is wrong with a result is said in full by its words: no line raised it.
+        cause = None if isinstance(error, ResultError) else error
+        text = describe_error(error, call.signature)
+        # One line of code raises one kind of error, whatever numbers are in its words.
+        same = None if cause is None else f"{type(error).__name__} {text.rpartition(' (')[2]}"
+        self._say("error", text, cause, same)
+
+    def on_warning(self, text: str) -> None:
+        self._say("warning", text)
+
+    def on_results(
+        self, results: tuple[tuple[str | None, Any], ...], pts: int | None, run: int
+    ) -> None:
+        wire = None if pts is None else pts & 0xFFFFFFFF
+        for name, data in results:
+            try:
+                self._post(messages.Result(wire, run, name, data))
+            except MessageError as error:
+                self._say("error", f"a result cannot be sent: {error}")
+
+    def on_encoder_error(self, error: BaseException) -> None:
+        self._say("error", f"what was to be sent could not be encoded: {error}", error)
+
+    # The Session protocol
+
+    def send(self, data: Any) -> None:
+        try:
+            self._post(messages.ServerData(to_json(data, where="the data")))
+        except MessageError as error:
+            raise ResultError(f"the data cannot be sent: {error}") from None
+
+    def receive(self) -> list[Any]:
+        with self._received_lock:
+            taken = [data for _, data in self._received]
+            self._received.clear()
+            self._received_bytes = 0
+        return taken
+
+    def info(self, text: str) -> None:
+        self._say("info", text)
+
+    def warn(self, text: str) -> None:
+        self._say("warning", text)
+
+    def error(self, text: str) -> None:
+        self._say("error", text)
+
+    def progress(self, value: float, text: str = "") -> None:
+        if not 0 <= value <= 1:
+            raise ValueError(f"progress is from 0 to 1, not {value!r}")
+        self._post(messages.Progress(float(value), str(text)[:2000]))
+
+    def close(self, reason: str = "closed by the function") -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the session with it
+            self._event_loop.call_soon_threadsafe(self.end_soon, str(reason)[:2000])
+
+    def _say(
+        self,
+        level: Level,
+        text: str,
+        error: BaseException | None = None,
+        same: str | None = None,
+    ) -> None:
+        line = self._notices.say(level, str(text)[:2000], same)
+        if line is not None:
+            number = logging.getLevelNamesMapping()[level.upper()]
+            logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
+            self._post(line)
+
+    def _say_repeats(self) -> None:
+        for line in self._notices.tick():
+            self._post(line)
+
+    def _say_hanging(self, calls: list[Call]) -> None:
+        for call in calls:
+            self._say(
+                "warning",
+                f"{call.signature.name}() has not returned for {HANG_TIMEOUT:g} seconds; "
+                "nothing new comes until it does",
+            )

@@ -1,0 +1,191 @@
+"""One run of a function for all who watch: a generator, or one publisher's camera, filtered."""
+
+import asyncio
+import functools
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from . import messages
+from .calls import Call
+from .controls import Control, Values
+from .errors import NegotiationError
+from .generators import GeneratorRuns
+from .host import HANG_TIMEOUT, Host
+from .messages import ServerMessage
+from .options import MediaOptions
+from .playout import Playout
+from .signature import Signature
+from .tracks import AudioFilter, VideoFilter
+from .transport.broadcast import Broadcast
+from .transport.sound import PacedQueue, SteadyQueue
+from .types import Peer
+from .wiring import GENERATOR_FPS, NothingToView, Wiring
+from .worker import Worker
+
+logger = logging.getLogger("rtcstream.session")
+
+
+class Member(Protocol):
+    """A session of a shared run."""
+
+    id: str
+
+    def post(self, message: ServerMessage) -> None:
+        """Send its page a message; from any thread."""
+
+    def end_soon(self, reason: str) -> None:
+        """Begin to end it."""
+
+
+class SharedRun(Host):
+    """A function that runs once, and whose pictures, sound, results and words go to all members.
+
+    A generator runs while anybody watches. A filter's first member that sends is its source: when
+    that one leaves, it is over for all. The controls are everybody's: whoever sets one sets it for
+    all, and all see it.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        controls: Sequence[Control],
+        options: MediaOptions,
+        lock: threading.Lock,
+        on_end: Callable[[], None],
+    ) -> None:
+        super().__init__("shared", Peer(None, {}), asyncio.get_running_loop())
+        self.signature = signature
+        self.values = Values(controls)
+        self.broadcast = Broadcast(options.bitrate, options.codec == "auto", self.on_encoder_error)
+        self.worker: Worker | None = None
+        self.members: tuple[Member, ...] = ()
+        self.source: Member | None = None
+        self._options = options
+        self._lock = lock
+        self._on_end = on_end
+        self._ticking: asyncio.Task[None] | None = None
+        self._over = False
+
+    def first(self, parameters: Mapping[str, str]) -> None:
+        """Who begins the run may set its controls. Raises ControlError."""
+        if not self.members:
+            self.values.first(parameters)
+
+    def join(self, member: Member, wiring: Wiring) -> None:
+        """Wire a session that has been offered: as the source, or to watch.
+
+        Raises NegotiationError, or NothingToView.
+        """
+        kinds = self.signature.inputs
+        sends = any(wiring.is_sent(kind) for kind in kinds)
+        if kinds and not sends and self.source is None:
+            raise NothingToView("nobody sends what the stream shows")
+        if sends and self.source is not None:
+            raise NegotiationError(
+                "the stream has its source already; offer to receive only, to watch it"
+            )
+        if sends:
+            self.source = member
+        if self.worker is None:
+            self.worker = self._make_worker(wiring)
+        if not self._watch(member, wiring) and not sends and not self.signature.out.results:
+            raise NegotiationError("the offer takes nothing of what the stream gives")
+        wiring.watched = self.worker
+        self.members = (*self.members, member)
+
+    def _watch(self, member: Member, wiring: Wiring) -> bool:
+        """Let a member's senders send what is broadcast; whether there are any."""
+        senders = [wiring.send(kind, None) for kind in self.signature.out.kinds]
+        for sender in senders:
+            if sender is not None:
+                sender.broadcast = self.broadcast
+                sender.clock = self.broadcast.clocks[sender.kind]
+                sender.on_slow = functools.partial(_say_slow, member)
+        return any(senders)
+
+    def _make_worker(self, wiring: Wiring) -> Worker:
+        """What runs the function; a filter's takes what the source sends."""
+        call = Call(self.signature, self, self._event_loop, self._lock)
+        signature, broadcast = self.signature, self.broadcast
+        if signature.picture_in is not None:
+            camera = wiring.receive("video")
+            broadcast.clocks["video"] = camera.clock
+            outlet = broadcast.pictures if signature.out.picture else None
+            fps = self._options.max_fps
+            filtering = VideoFilter(call, self.values, outlet, self, fps)
+            camera.sink = wiring.counted(filtering.inbox.put)
+            return filtering
+        if signature.sound_in is not None:
+            microphone = wiring.receive("audio")
+            broadcast.clocks["audio"] = microphone.clock
+            queue = broadcast.sound = SteadyQueue()
+            listening = AudioFilter(call, self.values, queue, self)
+            microphone.sink = wiring.counted(listening.inbox.put)
+            return listening
+        paced = broadcast.sound = PacedQueue(origin=random.getrandbits(31))
+        paced.clock = broadcast.clocks["audio"]
+        fps = self._options.max_fps or GENERATOR_FPS
+        playout = Playout(broadcast.pictures, paced, broadcast.clocks["video"], fps)
+        return GeneratorRuns(call, self.values, playout, self)
+
+    def begin(self, member: Member) -> None:
+        """A member's connection is there."""
+        started = self._ticking is not None
+        if self.worker is not None and not started and self.source in (None, member):
+            self._ticking = self._event_loop.create_task(self._tick())
+            self.worker.start()
+            if self.signature.out.sound:
+                self.broadcast.start_sound()
+        elif started:
+            member.post(messages.State("running"))
+
+    def leave(self, member: Member) -> None:
+        """A member has gone."""
+        self.members = tuple(each for each in self.members if each is not member)
+        self.values.forget(member.id)
+        if member is self.source:
+            self.end_soon("the source has stopped")
+        elif not self.members:
+            self.end_soon("nobody watches any more")
+
+    def changed(self, setter: Member) -> None:
+        """A member has set a control: the others are shown its value."""
+        message = messages.Controls(None, self.values.to_json())
+        for member in self.members:
+            if member is not setter:
+                member.post(message)
+
+    def end_soon(self, reason: str) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._on_end()
+        if self._ticking is not None:
+            self._ticking.cancel()
+        if self.worker is not None:
+            self.worker.stop()
+        self.broadcast.close()
+        for member in self.members:
+            member.end_soon(reason)
+
+    def _post(self, message: ServerMessage) -> None:
+        for member in self.members:
+            member.post(message)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._say_repeats()
+            if self.worker is not None and self.worker.hangs(HANG_TIMEOUT):
+                self._say_hanging([self.worker.call])
+
+
+def _say_slow(member: Member, slow: bool) -> None:
+    """Tell a page why its pictures stutter, and when they no longer need to."""
+    text = "your network takes less than the others': you see a picture every few seconds"
+    if not slow:
+        text = "trying to send you every picture again"
+    member.post(messages.Log("warning" if slow else "info", text))
