@@ -42,6 +42,7 @@ class Host(AsyncIOEventEmitter):
         self._received: deque[tuple[int, Any]] = deque()
         self._received_bytes = 0
         self._received_lock = threading.Lock()
+        self._stats: dict[str, Any] = {}
 
     def end_soon(self, reason: str) -> None:
         """Begin to end; on the event loop."""
@@ -120,6 +121,9 @@ class Host(AsyncIOEventEmitter):
         if not 0 <= value <= 1:
             raise ValueError(f"progress is from 0 to 1, not {value!r}")
         self._post(messages.Progress(float(value), str(text)[:2000]))
+
+    def stats(self) -> dict[str, Any]:
+        return dict(self._stats)
 
     def close(self, reason: str = "closed by the function") -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the session with it

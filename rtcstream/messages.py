@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
 
 from .errors import MessageError
@@ -185,6 +185,8 @@ class Stats:
 
     ``function_ms`` is the median; ``bitrate`` is in bit/s of media sent; sizes are (width, height).
     ``messages_dropped`` are those for the page that were given up since the session began.
+    ``stages`` are median and 95th percentile, in milliseconds, of each stage of a picture's way
+    through the server, of the last 300 pictures.
     """
 
     type: ClassVar[str] = "stats"
@@ -196,6 +198,7 @@ class Stats:
     size_in: tuple[int, int] | None
     size_out: tuple[int, int] | None
     messages_dropped: int = 0
+    stages: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from aiortc import RTCDataChannel, RTCIceCandidate
 
@@ -229,7 +229,10 @@ class MediaSession(Host):
             await asyncio.sleep(1)
             after, dropped = self._wiring.totals(), self._outbox.dropped
             stats = self._wiring.stats(*(b - a for a, b in zip(before, after, strict=True)))
-            self._post(replace(stats, messages_dropped=dropped))
+            stats = replace(stats, messages_dropped=dropped)
+            self._stats = asdict(stats)
+            self._post(stats)
+            logger.debug("%s %s", self.id[:6], stats)
             self._say_repeats()
             if dropped > told:
                 logger.warning("%s %s: %d", self.id[:6], TOO_MUCH, dropped)

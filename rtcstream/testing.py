@@ -233,8 +233,9 @@ async def connect(
     """A peer connected to a stream, to the end of the ``async with``.
 
     For several peers of one stream give its ``sessions()``. ``watch`` offers to receive only, as a
-    viewer of a shared stream does. ``controls`` are the controls' first values. ``timeout`` bounds, in seconds, each wait of the
-    peer's methods. Raises ``signaling.Problem`` if the stream refuses the session.
+    viewer of a shared stream does. ``controls`` are the controls' first values. ``timeout`` bounds,
+    in seconds, each wait of the peer's methods. Raises ``signaling.Problem`` if the stream refuses
+    the session.
     """
     sessions = stream if isinstance(stream, Sessions) else stream.sessions()
     ice = IceOptions(addresses=LOOPBACK)

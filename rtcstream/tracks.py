@@ -19,6 +19,7 @@ from .samples import Blocks
 from .transport.clock import VIDEO_TIME_BASE
 from .transport.slot import Closed, Slot
 from .transport.sound import SoundQueue
+from .transport.timeline import RETURNED, TAKEN, Timeline
 from .worker import Listener, Worker
 
 
@@ -39,6 +40,7 @@ class VideoFilter(Worker):
         super().__init__(call, values, listener)
         self.inbox: Slot[av.VideoFrame] = Slot()
         self.size_in: tuple[int, int] | None = None
+        self.timeline = Timeline()
         self._outlet = outlet
         self._interval = 0.0 if max_fps is None else 1 / max_fps
 
@@ -69,8 +71,10 @@ class VideoFilter(Worker):
         self.calls += 1
         self.size_in = (frame.width, frame.height)
         outcome = Outcome()
+        self.timeline.mark(pts, TAKEN)
         with self._guarded():
             outcome = self.call.of_picture(frame, self._snapshot())
+        self.timeline.mark(pts, RETURNED)
         if self._stopping.is_set():
             return
         if outcome.results:

@@ -259,5 +259,14 @@ class Session(Protocol):
     def progress(self, value: float, text: str = "") -> None:
         """Show how far something is, 0..1. Raises ValueError outside."""
 
+    def stats(self) -> dict[str, Any]:
+        """What the page was last told of this session, once a second; empty before that.
+
+        ``fps_in``, ``fps_out``, ``function_ms``, ``dropped``, ``bitrate``, ``size_in``,
+        ``size_out``, and ``stages``: median and 95th percentile, in milliseconds, of each stage of
+        a picture's way: ``decode``, ``wait``, ``function``, ``wait_encoder``, ``encode``, ``send``,
+        and ``total``.
+        """
+
     def close(self, reason: str = "closed by the function") -> None:
         """End the session; the page shows the reason."""

@@ -23,6 +23,7 @@ from .transport.peer import PeerConnection
 from .transport.receiver import VideoReceiver
 from .transport.sender import AudioSender, VideoSender
 from .transport.sound import PacedQueue, SteadyQueue
+from .transport.timeline import Timeline
 from .video_recording import VideoRecorder
 from .worker import Listener, Worker
 
@@ -62,6 +63,7 @@ class Wiring:
         self._detector: TurnDetector | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._expiring: asyncio.TimerHandle | None = None
+        self.timeline = Timeline()
         self.frames_in = 0
         self._connection = connection
         self._values = values
@@ -83,6 +85,8 @@ class Wiring:
             filtering = VideoFilter(
                 call, self._values, outlet, self._listener, self._options.max_fps
             )
+            receiver.trace(self.timeline)
+            filtering.timeline = self.timeline
             receiver.sink = self.counted(filtering.inbox.put)
             self.workers.append(filtering)
         elif signature.sound_in is not None:
@@ -177,6 +181,7 @@ class Wiring:
         sender.on_error = self._listener.on_encoder_error
         if isinstance(sender, VideoSender):
             sender.limits, sender.latency = self._options.bitrate, self._options.latency
+            sender.timeline = self.timeline
             sender.hardware = self._options.codec != "vp8"
             prefer(section, self._options.codec)
         self.senders.append(sender)
@@ -275,4 +280,5 @@ class Wiring:
             bitrate=round(sent * 8 / seconds),
             size_in=filters[0].size_in if filters else None,
             size_out=video[0].size if video else None,
+            stages=self.timeline.summary(),
         )

@@ -195,7 +195,7 @@ def test_a_set_comes_as_it_was_sent(seq: int, values: dict[str, Any], ascii_only
         (Progress(0.4, "half"), {"type": "progress", "value": 0.4, "text": "half"}),
         (ServerData({"a": None}), {"type": "data", "data": {"a": None}}),
         (
-            Stats(30.0, 29.5, None, 3, 1_500_000, (1280, 720), None),
+            Stats(30.0, 29.5, None, 3, 1_500_000, (1280, 720), None, 0, {"encode": (1.5, 2.25)}),
             {
                 "type": "stats",
                 "fps_in": 30.0,
@@ -206,6 +206,7 @@ def test_a_set_comes_as_it_was_sent(seq: int, values: dict[str, Any], ascii_only
                 "size_in": [1280, 720],
                 "size_out": None,
                 "messages_dropped": 0,
+                "stages": {"encode": [1.5, 2.25]},
             },
         ),
         (End("time_limit"), {"type": "end", "reason": "time_limit"}),

@@ -390,3 +390,27 @@ async def _until(condition: Any, timeout: float = 5.0) -> None:
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - threads have no event to wait for
             await asyncio.sleep(0.01)
+
+
+async def test_stages_of_a_picture_are_told() -> None:
+    """Statistics tell the page and the function how long each stage of the way took."""
+    told: list[dict[str, Any]] = []
+
+    def slow(image: Image, session: Session) -> Image:
+        time.sleep(0.02)
+        told.append(session.stats())
+        return image
+
+    async with testing.connect(Stream(slow)) as peer:
+        assert peer.session is not None and peer.session.stats() == {}
+        for _ in range(5):
+            await peer.apply(scene())
+        stages = (await peer.message("stats"))["stages"]
+        await peer.apply(scene())
+    assert list(stages) == [
+        *("decode", "wait", "function", "wait_encoder", "encode", "send", "total")
+    ]
+    assert 20 <= stages["function"][0] <= stages["function"][1]
+    assert all(0 <= p50 <= p95 for p50, p95 in stages.values())
+    assert stages["total"][1] >= stages["function"][1]
+    assert told[-1]["stages"].keys() == stages.keys()

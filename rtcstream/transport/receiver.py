@@ -17,6 +17,7 @@ from .decoder import Decoder, FrameT, VideoDecoder, starts_keyframe
 from .extensions import TRANSPORT_SEQUENCE
 from .feedback import TransportFeedback
 from .jitterbuffer import VideoJitterBuffer
+from .timeline import DECODED, RECEIVED, Timeline
 
 RECOVERY_INTERVAL = 0.01
 """Seconds between two looks at what is missing."""
@@ -34,14 +35,18 @@ class TimestampUnwrapper:
     """
 
     def __init__(self) -> None:
+        self.timeline: Timeline | None = None
         self._last: int | None = None
 
     def map(self, timestamp: int) -> int:
+        """A frame with this timestamp has been received whole."""
         if self._last is None:
             self._last = timestamp
         else:
             step = (timestamp - self._last) & 0xFFFFFFFF
             self._last += step if step < 1 << 31 else step - (1 << 32)
+        if self.timeline is not None:
+            self.timeline.mark(self._last, RECEIVED)
         return self._last
 
 
@@ -93,10 +98,16 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
 
         def observed(frame: FrameT) -> None:
             if frame.pts is not None:
+                if (timeline := self._unwrapper.timeline) is not None:
+                    timeline.mark(frame.pts, DECODED)
                 self.clock.observe(frame.pts)
                 sink(frame)
 
         self._decoder.sink = observed
+
+    def trace(self, timeline: Timeline) -> None:
+        """Mark there what is received and decoded."""
+        self._unwrapper.timeline = timeline
 
     @property
     def dropped(self) -> int:
