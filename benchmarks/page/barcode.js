@@ -2,12 +2,11 @@
  * Numbers as a row of black and white blocks along a picture's upper edge.
  *
  * White, black, the number's bits from the highest, a parity bit of its even and one of its odd
- * bits. Blocks of 40 pixels survive any bitrate at which the picture is a picture; what does not
- * add up is no number rather than a wrong one.
+ * bits: as wide as the picture. Blocks of 40 pixels survive any bitrate at which the picture is a
+ * picture; what does not add up is no number rather than a wrong one.
  */
 
 const BITS = 12;
-const BLOCK = 40;
 const BLOCKS = 2 + BITS + 2;
 /** Pixels that a block is read at, in each direction. */
 const SCALE = 4;
@@ -17,9 +16,10 @@ export const NUMBERS = 2 ** BITS;
 
 /** @param {CanvasRenderingContext2D} context @param {number} number */
 export function draw(context, number) {
+  const side = context.canvas.width / BLOCKS;
   blocks(number).forEach((white, index) => {
     context.fillStyle = white ? "#fff" : "#000";
-    context.fillRect(index * BLOCK, 0, BLOCK, BLOCK);
+    context.fillRect(index * side, 0, side, side);
   });
 }
 

@@ -4,49 +4,80 @@
  */
 
 import { NUMBERS, draw, read } from "./barcode.js";
+import { connect, statistics } from "./connect.js";
 
 // Not a multiple of the screen's 16.7 ms, so that drawing falls on every phase of the refresh
 // alike: in step with it, all latencies would be multiples of 16.7 ms, and so would a median.
 const INTERVAL_MS = 33;
 const FIRST_FRAME_MS = 15_000;
 
-/** @typedef {{ at: number, latency: number }} Sample both in ms; `at` since the first frame */
+/** @typedef {{ at: number, latency: number }} Sample both in ms; `at` by the page's clock */
+/**
+ * `session`: where to post the offer, `null` for the browser's own echo; `size` of the canvas, or
+ * the camera's picture in its place, which has no numbers; `bitrate`: what the page sends at most
+ * @typedef {{ session: string | null, size?: [number, number], camera?: boolean, bitrate?: number }} Options
+ */
 
 /**
- * @param {{ session: string | null, warmup: number, seconds: number }} options `session`: where to
- *     post the offer, `null` for the browser's own echo; what is seen in the first `warmup` seconds
- *     is not counted
+ * Opens a call, and watches for so long; what is seen in the first `warmup` seconds is not counted.
+ * @param {Options & { warmup: number, seconds: number }} options
  */
-export async function measure({ session, warmup, seconds }) {
-  const source = startDrawing();
-  const connections = [new RTCPeerConnection()];
+export async function measure({ warmup, seconds, ...options }) {
+  const call = await open(options);
   try {
-    const [local] = connections;
-    const transceiver = local.addTransceiver(source.track, { direction: "sendrecv" });
-    local.createDataChannel("rtcstream");
-    await local.setLocalDescription();
-    await gathered(local);
-    const offer = /** @type {RTCSessionDescription} */ (local.localDescription);
-    if (session === null) connections.push(new RTCPeerConnection());
-    const answer = session === null ? await echo(connections[1], offer) : await post(session, offer);
-    await local.setRemoteDescription({ type: "answer", sdp: answer });
-
-    const video = /** @type {HTMLVideoElement} */ (document.querySelector("video"));
-    video.srcObject = new MediaStream([transceiver.receiver.track]);
-    return {
-      ...(await watch(video, source.drawn, 1000 * warmup, 1000 * seconds)),
-      codec: await codec(transceiver.receiver),
-      size: [video.videoWidth, video.videoHeight],
-    };
+    await pause(1000 * warmup);
+    call.take();
+    await pause(1000 * seconds);
+    const { codec, frameWidth, frameHeight } = await call.statistics();
+    const { samples, unreadable } = call.take();
+    const start = samples[0]?.at ?? 0;
+    const since = samples.map(({ at, latency }) => ({ at: at - start, latency }));
+    return { samples: since, unreadable, codec, size: [frameWidth, frameHeight] };
   } finally {
-    source.stop();
-    for (const connection of connections) connection.close();
+    call.close();
   }
 }
 
-/** Draws numbered pictures on the page's canvas; `drawn` has the time at which each number was. */
-function startDrawing() {
+/** A call whose first picture is on the screen. @param {Options} options */
+export async function open({ session, size = [640, 480], camera = false, bitrate }) {
+  const source = camera ? await openCamera(size) : startDrawing(size);
+  /** @type {RTCPeerConnection[]} */
+  const connections = [];
+  const close = () => {
+    source.stop();
+    for (const connection of connections) connection.close();
+  };
+  try {
+    const encodings = bitrate === undefined ? undefined : [{ maxBitrate: bitrate }];
+    const receiver = await connect(source.track, session, connections, encodings);
+    const video = /** @type {HTMLVideoElement} */ (document.querySelector("video"));
+    video.srcObject = new MediaStream([receiver.track]);
+    const { first, take } = watch(video, source.drawn);
+    const shown = await first;
+    const [posted] = session === null ? [] : performance.getEntriesByName(new URL(session, location.href).href);
+    // From the moment of the POST; the browser's own echo has none.
+    const start = posted === undefined ? null : shown - posted.startTime;
+    return { start, take, statistics: () => statistics(receiver), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** @param {number} milliseconds */
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** @param {[number, number]} size */
+async function openCamera([width, height]) {
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width, height } });
+  const [track] = stream.getVideoTracks();
+  return { track, drawn: null, stop: () => track.stop() };
+}
+
+/** Draws numbered pictures on the page's canvas; `drawn` has the time at which each number was. @param {[number, number]} size */
+function startDrawing([width, height]) {
   const canvas = /** @type {HTMLCanvasElement} */ (document.querySelector("canvas"));
+  Object.assign(canvas, { width, height });
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const drawn = new Float64Array(NUMBERS);
   let count = 0;
@@ -76,81 +107,48 @@ function scene(context, number) {
   for (let ball = 0; ball < 8; ball++) {
     context.fillStyle = `hsl(${45 * ball} 70% 60%)`;
     context.beginPath();
-    context.arc((number * (2 + ball) + 80 * ball) % width, 120 + 40 * ball, 30, 0, 2 * Math.PI);
+    const [x, y] = [(number * (2 + ball) + 80 * ball) % 640, 120 + 40 * ball];
+    context.arc((x * width) / 640, (y * height) / 480, height / 16, 0, 2 * Math.PI);
     context.fill();
   }
 }
 
-/** @param {RTCPeerConnection} connection */
-async function gathered(connection) {
-  while (connection.iceGatheringState !== "complete") {
-    await new Promise((resolve) => {
-      connection.addEventListener("icegatheringstatechange", resolve, { once: true });
-    });
-  }
-}
-
-/** @param {string} session @param {RTCSessionDescription} offer */
-async function post(session, offer) {
-  const headers = { "Content-Type": "application/sdp" };
-  const response = await fetch(session, { method: "POST", headers, body: offer.sdp });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${session} answered ${response.status}: ${text}`);
-  return text;
-}
-
-/** Answers an offer, and sends what comes back where it came from. @param {RTCPeerConnection} remote @param {RTCSessionDescription} offer */
-async function echo(remote, offer) {
-  await remote.setRemoteDescription(offer);
-  const [transceiver] = remote.getTransceivers();
-  transceiver.direction = "sendrecv";
-  await transceiver.sender.replaceTrack(transceiver.receiver.track);
-  await remote.setLocalDescription();
-  await gathered(remote);
-  return /** @type {RTCSessionDescription} */ (remote.localDescription).sdp;
-}
-
 /**
+ * Watches a video element. `take` gives what was seen since it was last called: the pictures with a
+ * number, how many could not be read, and when any was shown, unless it was the same as before.
  * @param {HTMLVideoElement} video
- * @param {Float64Array} drawn
- * @param {number} warmup
- * @param {number} duration
- * @returns {Promise<{ samples: Sample[], unreadable: number }>}
+ * @param {Float64Array | null} drawn
  */
-function watch(video, drawn, warmup, duration) {
-  /** @type {Sample[]} */
-  const samples = [];
-  let unreadable = 0;
+function watch(video, drawn) {
+  /** @type {{ samples: Sample[], shown: number[], unreadable: number }} */
+  let seen = { samples: [], shown: [], unreadable: 0 };
   let last = -1;
-  /** @type {number | null} */
-  let first = null;
-  return new Promise((resolve, reject) => {
+  /** @type {(now: number) => void} */
+  let begin;
+  const first = new Promise((resolve, reject) => {
     // On a timer too: a video that stands still has no callbacks.
-    let timer = setTimeout(() => reject(new Error("no picture came back")), FIRST_FRAME_MS);
-    /** @type {VideoFrameRequestCallback} */
-    const onFrame = (now) => {
-      video.requestVideoFrameCallback(onFrame);
-      if (first === null) {
-        first = now;
-        clearTimeout(timer);
-        timer = setTimeout(() => resolve({ samples, unreadable }), warmup + duration);
-      }
-      const at = now - first;
-      const number = read(video);
-      if (at < warmup || number === last) return;
-      if (number === null) unreadable++;
-      else samples.push({ at, latency: now - drawn[number] });
-      last = number ?? last;
+    const timer = setTimeout(() => reject(new Error("no picture came back")), FIRST_FRAME_MS);
+    begin = (now) => {
+      clearTimeout(timer);
+      resolve(now);
     };
-    video.requestVideoFrameCallback(onFrame);
   });
-}
-
-/** @param {RTCRtpReceiver} receiver */
-async function codec(receiver) {
-  /** @type {any[]} */
-  const reports = [];
-  (await receiver.getStats()).forEach((report) => reports.push(report));
-  const { codecId } = reports.find((each) => each.type === "inbound-rtp") ?? {};
-  return reports.find((each) => each.id === codecId)?.mimeType ?? null;
+  /** @type {VideoFrameRequestCallback} */
+  const onFrame = (now) => {
+    video.requestVideoFrameCallback(onFrame);
+    begin(now);
+    const number = drawn === null ? null : read(video);
+    if (number !== null && number === last) return;
+    seen.shown.push(now);
+    if (number === null) seen.unreadable++;
+    else if (drawn !== null) seen.samples.push({ at: now, latency: now - drawn[number] });
+    last = number ?? last;
+  };
+  video.requestVideoFrameCallback(onFrame);
+  const take = () => {
+    const taken = seen;
+    seen = { samples: [], shown: [], unreadable: 0 };
+    return taken;
+  };
+  return { first, take };
 }
