@@ -1,4 +1,5 @@
-# `make run` serves the examples on http://127.0.0.1:8080, `make test` runs every check and test.
+# `make run` serves the examples on http://127.0.0.1:8080, `make test` runs every check and test,
+# `make bench` every benchmark (an hour; make bench ARGS=--quick is an impression).
 # Each sets up what it needs: Python packages in .venv, and the system packages that are missing
 # through apt-get. For another Python: make clean, then make run PYTHON=python3.13
 
@@ -10,7 +11,7 @@ TYPESCRIPT := typescript@6.0.3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: run test check clean system-run system-test
+.PHONY: run test check bench clean system-run system-test
 
 run: .venv/run.stamp
 	$(BIN)/python -m rtcstream $(ARGS)
@@ -23,8 +24,11 @@ check: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+bench: .venv/test.stamp | system-test
+	$(BIN)/python -m benchmarks $(ARGS)
+
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv benchmarks/.envs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/run.stamp: pyproject.toml constraints.txt | system-run
@@ -80,5 +84,9 @@ system-test:
 	need chromium command -v chromium; \
 	need firefox-esr command -v firefox-esr; \
 	need espeak-ng command -v espeak-ng; \
-	if [ "$$(uname)" = Linux ]; then need libatomic1 $(call has_library,libatomic.so.1); fi; \
+	if [ "$$(uname)" = Linux ]; then \
+		need libatomic1 $(call has_library,libatomic.so.1); \
+		need iproute2 command -v ip; \
+		need nftables test -x /usr/sbin/nft; \
+	fi; \
 	$(install_missing)

@@ -50,14 +50,10 @@ class Growth(TypedDict):
 
 def round_figures(seen: Measurement) -> Round:
     """Raises BenchmarkError when there is too little to speak of."""
-    if len(seen.latencies) < 10:
-        raise BenchmarkError(
-            f"only {len(seen.latencies)} pictures could be read, and {seen.unreadable} could not: "
-            "measure for longer, on a machine that is less busy"
-        )
+    p50, p95 = percentiles(seen.latencies, seen.unreadable)
     return Round(
-        p50=statistics.median(seen.latencies),
-        p95=statistics.quantiles(seen.latencies, n=20)[-1],
+        p50=p50,
+        p95=p95,
         first=seen.latencies[0],
         last=seen.latencies[-1],
         fps=(len(seen.times) - 1) / (seen.times[-1] - seen.times[0]),
@@ -66,19 +62,32 @@ def round_figures(seen: Measurement) -> Round:
     )
 
 
+def percentiles(latencies: Sequence[float], unreadable: int = 0) -> tuple[float, float]:
+    """p50 and p95. Raises BenchmarkError when there is too little to speak of."""
+    if len(latencies) < 10:
+        raise BenchmarkError(
+            f"only {len(latencies)} pictures could be read, and {unreadable} could not: "
+            "measure for longer, on a machine that is less busy"
+        )
+    return statistics.median(latencies), statistics.quantiles(latencies, n=20)[-1]
+
+
 def row(measurements: Sequence[Measurement]) -> Row:
     rounds = [round_figures(seen) for seen in measurements]
     return Row(
-        p50=_spread([each["p50"] for each in rounds]),
-        p95=_spread([each["p95"] for each in rounds]),
-        fps=_spread([each["fps"] for each in rounds]),
+        p50=spread([each["p50"] for each in rounds]),
+        p95=spread([each["p95"] for each in rounds]),
+        fps=spread([each["fps"] for each in rounds]),
         codec=measurements[-1].codec,
         size=measurements[-1].size,
         rounds=rounds,
     )
 
 
-def _spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> Spread:
+    """Raises BenchmarkError when there are none."""
+    if not values:
+        raise BenchmarkError("nothing was measured")
     return Spread(median=statistics.median(values), low=min(values), high=max(values))
 
 

@@ -1,38 +1,36 @@
-"""Canvas to screen in Chromium: the browser's own echo, plain aiortc, rtcstream.
+"""Canvas to screen in Chromium: the browser's own echo, plain aiortc, FastRTC, rtcstream.
 
 ``python -m benchmarks.latency --help``; README.md beside this file says what is measured and how.
 """
 
 import argparse
 import asyncio
-import json
-import os
-import platform
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from playwright.async_api import async_playwright
-
 from benchmarks import tables
 from benchmarks.checks import Check, check_growth, check_rows
+from benchmarks.common import browsing, machine, progress, write
 from benchmarks.figures import Growth, Row, growth, row
 from benchmarks.measure import BenchmarkError, Measurement, Route, measure
-from tests.browser import launch
 
-# Without camera permission Chromium names its addresses as random .local names, which servers
-# would have to ask the network for.
-FLAGS = ("--disable-features=WebRtcHideLocalIpsWithMdns",)
-
+HD = (1280, 720)
 ROUTES = {
     "browser's own echo": Route("rtcstream", None),
     "plain aiortc": Route("aiortc", "instant"),
+    "FastRTC": Route("fastrtc", "instant"),
     "rtcstream": Route("rtcstream", "instant"),
+    "browser's own echo, 720p": Route("rtcstream", None, size=HD),
+    "plain aiortc, 720p": Route("aiortc", "instant", size=HD),
+    "FastRTC, 720p": Route("fastrtc", "instant", size=HD),
+    "rtcstream, 720p": Route("rtcstream", "instant", size=HD),
     "plain aiortc, 50 ms": Route("aiortc", "slow"),
+    "FastRTC, 50 ms": Route("fastrtc", "slow"),
     "rtcstream, 50 ms": Route("rtcstream", "slow"),
+    "rtcstream, 50 ms, 720p": Route("rtcstream", "slow", size=HD),
     "rtcstream beside an instant one": Route("rtcstream", "instant", "instant"),
     "rtcstream beside a 50 ms one": Route("rtcstream", "instant", "slow"),
 }
@@ -61,22 +59,21 @@ class Report(TypedDict):
     checks: list[Check]
 
 
-async def run(config: Config) -> Report:
+async def run(config: Config, routes: Sequence[str] = tuple(ROUTES)) -> Report:
     """Measure every route, in rounds, so that whatever else the machine does meets all alike."""
-    seen: dict[str, list[Measurement]] = {name: [] for name in ROUTES}
+    seen: dict[str, list[Measurement]] = {name: [] for name in routes}
     long: dict[str, Growth] = {}
-    async with async_playwright() as playwright:
-        browser = await launch(playwright.chromium, chromium(), camera=None, flags=FLAGS)
+    async with browsing() as browser:
         for number in range(config.rounds):
-            for name, route in ROUTES.items():
+            for name, measured in seen.items():
                 progress(f"round {number + 1} of {config.rounds}: {name}")
-                seen[name].append(await measure(browser, route, config.warmup, config.seconds))
+                route = ROUTES[name]
+                measured.append(await measure(browser, route, config.warmup, config.seconds))
         for name in LONG_ROUTES if config.long_seconds else ():
             progress(f"{config.long_seconds:g} s: {name}")
             longer = await measure(browser, ROUTES[name], config.warmup, config.long_seconds)
             long[name] = growth(longer, min(config.settle, config.long_seconds / 2))
         version = browser.version
-        await browser.close()
     rows = {name: row(measurements) for name, measurements in seen.items()}
     return Report(
         config=asdict(config),
@@ -87,32 +84,12 @@ async def run(config: Config) -> Report:
     )
 
 
-def chromium() -> str:
-    executable = shutil.which("chromium")
-    if executable is None:
-        raise BenchmarkError("no `chromium` on the PATH: `make test` installs it")
-    return executable
-
-
-def machine(browser: str) -> dict[str, str | int | None]:
-    return {
-        "system": platform.platform(terse=True),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "chromium": browser,
-    }
-
-
-def progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when every expectation holds, 1 when one does not, 2 when it could not be measured."""
     options = parse(arguments)
     config = Config(options.rounds, options.seconds, options.warmup, options.long_seconds)
     try:
-        report = asyncio.run(run(config))
+        report = asyncio.run(run(config, [name for name in ROUTES if options.only in name]))
     except BenchmarkError as error:
         progress(str(error))
         return 2
@@ -121,8 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(tables.growth(report["long"])), end="\n\n")
     print("\n".join(tables.verdicts(report["checks"])))
     if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+        write(report, options.json)
     return 0 if all(check["ok"] for check in report["checks"]) else 1
 
 
@@ -130,7 +106,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.latency",
         description="Measure the time from a canvas to the screen in Chromium, through the "
-        "browser's own echo, a plain aiortc server and rtcstream. Fails when an expectation does.",
+        "browser's own echo, plain aiortc, FastRTC and rtcstream. Fails when an expectation does.",
     )
     quick = "--quick" in (sys.argv[1:] if arguments is None else arguments)
     default = QUICK if quick else Config()
@@ -155,6 +131,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=default.long_seconds,
         help="for what grows over time; 0 leaves that out (%(default)s)",
     )
+    add("--only", metavar="TEXT", default="", help="the routes whose name contains this")
     add("--json", type=Path, metavar="FILE", help="write all figures to this file, too")
     options = parser.parse_args(arguments)
     if options.rounds < 1 or options.seconds <= 0 or options.warmup < 0 or options.long_seconds < 0:

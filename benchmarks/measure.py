@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -13,9 +14,13 @@ from typing import Any
 
 from playwright.async_api import Browser
 
+from benchmarks import environments
+
 ROOT = Path(__file__).resolve().parent.parent
 LISTEN_SECONDS = 30.0
 MEMORY_INTERVAL = 0.5
+OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+"""FastRTC's Gradio would otherwise ask the network."""
 
 
 class BenchmarkError(Exception):
@@ -24,18 +29,25 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Route:
-    """What a picture goes through on its way from the canvas to the screen."""
+    """What a picture goes through on its way from the canvas to the screen; sound likewise."""
 
     server: str
     function: str | None  # None: the browser's own echo
     neighbour: str | None = None  # the function of a second session, at the same time
+    size: tuple[int, int] = (640, 480)
+
+    def session(self, function: str | None) -> str | None:
+        """Where offers go."""
+        if function is None:
+            return None
+        return f"/{function}/" + ("webrtc/offer" if self.server == "fastrtc" else "session")
 
 
 @dataclass(frozen=True)
 class Measurement:
     """What one page saw, and the memory of the server meanwhile."""
 
-    times: list[float]  # of each picture that could be read, in seconds since the first one
+    times: list[float]  # of each picture (or click) that was read, in seconds since the first one
     latencies: list[float]  # in ms
     unreadable: int
     codec: str | None
@@ -49,14 +61,20 @@ class Server:
     pid: int
 
 
-async def measure(browser: Browser, route: Route, warmup: float, seconds: float) -> Measurement:
+async def measure(
+    browser: Browser, route: Route, warmup: float, seconds: float, page: str = "index.html"
+) -> Measurement:
     """Watch a route for ``seconds`` after ``warmup``, on a server started for it alone."""
     async with serving(route.server) as server, asyncio.TaskGroup() as tasks:
         memory: list[tuple[float, float]] = []
         sampling = tasks.create_task(_sample_memory(server.pid, memory))
-        seen = tasks.create_task(_watch(browser, server.url, route.function, warmup, seconds))
+        url = f"{server.url}/page/{page}"
+        options = {"size": route.size, "warmup": warmup, "seconds": seconds}
+        mine = {"session": route.session(route.function), **options}
+        seen = tasks.create_task(_watch(browser, url, mine))
         if route.neighbour is not None:
-            tasks.create_task(_watch(browser, server.url, route.neighbour, warmup, seconds))
+            other = {"session": route.session(route.neighbour), **options}
+            tasks.create_task(_watch(browser, url, other))
         result = await seen
         sampling.cancel()
     return Measurement(
@@ -71,9 +89,16 @@ async def measure(browser: Browser, route: Route, warmup: float, seconds: float)
 
 @contextlib.asynccontextmanager
 async def serving(kind: str) -> AsyncIterator[Server]:
-    """Run ``benchmarks.servers`` inside the ``async with``."""
-    command = (sys.executable, "-m", "benchmarks.servers", kind)
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
+    """Run a server of ``benchmarks.servers``, or FastRTC's, inside the ``async with``."""
+    if kind == "fastrtc":
+        interpreter = await asyncio.to_thread(environments.python, kind)
+        command = [str(interpreter), str(ROOT / "benchmarks" / "fastrtc_server.py")]
+    else:
+        command = [sys.executable, "-m", "benchmarks.servers", kind]
+    environment = {**os.environ, **OFFLINE}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdin=PIPE, stdout=PIPE, env=environment
+    )
     assert process.stdin is not None and process.stdout is not None
     try:
         async with asyncio.timeout(LISTEN_SECONDS):
@@ -86,14 +111,10 @@ async def serving(kind: str) -> AsyncIterator[Server]:
         await process.wait()
 
 
-async def _watch(
-    browser: Browser, url: str, function: str | None, warmup: float, seconds: float
-) -> dict[str, Any]:
+async def _watch(browser: Browser, url: str, options: dict[str, Any]) -> dict[str, Any]:
     page = await browser.new_page()
     try:
-        await page.goto(f"{url}/page/index.html")
-        session = None if function is None else f"/{function}/session"
-        options = {"session": session, "warmup": warmup, "seconds": seconds}
+        await page.goto(url)
         result: dict[str, Any] = await page.evaluate("options => measure(options)", options)
         return result
     finally:

@@ -1,7 +1,7 @@
 """The servers that are compared: ``python -m benchmarks.servers aiortc`` or ``... rtcstream``.
 
-Either serves the benchmark's page at ``/page/`` and takes offers at ``/instant/session`` and
-``/slow/session``, prints its address, and ends with its standard input.
+Either serves the benchmarks' pages at ``/page/`` and takes offers at ``/instant/session``,
+``/slow/session`` and ``/loopback/session``, prints its address, and ends with its standard input.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ from aiohttp import web
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from numpy.typing import NDArray
 
-from rtcstream import Image, Stream
+from benchmarks.stamp import stamp
+from rtcstream import Image, Samples, Stream
 
 PAGE = Path(__file__).parent / "page"
 SLOW_SECONDS = 0.05
@@ -36,7 +37,11 @@ def slow(image: Image) -> Image:
     return cv2.GaussianBlur(image, (3, 3), 0)
 
 
-FUNCTIONS: tuple[Function, ...] = (instant, slow)
+def loopback(samples: Samples) -> Samples:
+    return samples
+
+
+FUNCTIONS: tuple[Function, ...] = (instant, slow, loopback, stamp)
 
 
 class FilteredTrack(MediaStreamTrack):
@@ -70,7 +75,9 @@ class PlainServer:
         self._connections.append(connection)
 
         def on_track(track: MediaStreamTrack) -> None:
-            connection.addTrack(FilteredTrack(track, self._function))
+            # Sound goes back as it came.
+            filtered = FilteredTrack(track, self._function) if track.kind == "video" else track
+            connection.addTrack(filtered)
 
         connection.on("track", on_track)
         offer = RTCSessionDescription(sdp=await request.text(), type="offer")

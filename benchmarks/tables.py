@@ -15,6 +15,18 @@ def latencies(rows: Mapping[str, Row]) -> Iterator[str]:
     yield "The median of the rounds, and their least and most."
 
 
+def figures(title: str, rows: Mapping[str, Mapping[str, Spread]]) -> Iterator[str]:
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    widths = [max(len(name), 22) + 2 for name in names]
+    columns = list(zip(names, widths, strict=True))
+    yield f"{title:34}" + "".join(f"{name:>{width}}" for name, width in columns)
+    for label, row in rows.items():
+        cells = (_spread(row[name]) if name in row else "" for name in names)
+        yield f"{label:34}" + "".join(
+            f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
+        )
+
+
 def growth(long: Mapping[str, Growth]) -> Iterator[str]:
     yield f"{'over time':34}{'p50, first third':>18}{'last third':>12}{'last':>9}{'memory':>18}"
     for name, each in long.items():
@@ -27,8 +39,9 @@ def growth(long: Mapping[str, Growth]) -> Iterator[str]:
 def verdicts(checks: Sequence[Check]) -> Iterator[str]:
     for check in checks:
         unit = check["unit"]
+        digits = 2 if unit == "x" else 1
         yield f"{'ok' if check['ok'] else 'FAILED':8}{check['claim']}: " + (
-            f"{check['measured']:.1f} {unit}, limit {check['limit']:.1f} {unit}"
+            f"{check['measured']:.{digits}f} {unit}, limit {check['limit']:.{digits}f} {unit}"
         )
 
 

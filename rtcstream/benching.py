@@ -35,7 +35,7 @@ class Load:
     sent: list[float]
     received: list[float]
     latencies: list[float]
-    stages: dict[str, float]  # the median session's
+    stages: dict[str, tuple[float, float]]  # p50 and p95, each the median session's
     processor: float  # cores, of the server
     visitors_processor: float
     memory: float
@@ -96,8 +96,8 @@ def report(name: str, load: Load) -> Iterator[str]:
         p50 = statistics.median(load.latencies)
         p95 = statistics.quantiles(load.latencies, n=20)[-1]
         yield f"  last packet in to last packet out: p50 {p50:.1f} ms, p95 {p95:.1f} ms"
-    for stage, ms in load.stages.items():
-        yield f"    {stage}: {ms:.1f} ms"
+    for stage, (p50, p95) in load.stages.items():
+        yield f"    {stage}: p50 {p50:.1f} ms, p95 {p95:.1f} ms"
     share = f"{load.processor / count:.1%} of a core a session, {load.processor:.0%} in all"
     yield f"  processor: {share}"
     each = (load.memory - load.memory_before) / count
@@ -107,14 +107,16 @@ def report(name: str, load: Load) -> Iterator[str]:
         yield "  The visitors could not send at their rate: the machine is too small for more."
 
 
-def _stages(stats: list[dict[str, Any]]) -> dict[str, float]:
-    """The median over the sessions of each time that a session tells of its last second."""
-    times = [
-        {"in the function": each.get("function_ms"), **(each.get("stages") or {})} for each in stats
-    ]
-    names = dict.fromkeys(name for each in times for name in each)
-    told = {name: [each[name] for each in times if each.get(name) is not None] for name in names}
-    return {name: statistics.median(values) for name, values in told.items() if values}
+def _stages(stats: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Of each stage of a picture's way that the sessions tell of."""
+    told = [each.get("stages") or {} for each in stats]
+    return {
+        name: (
+            statistics.median(each[name][0] for each in told if name in each),
+            statistics.median(each[name][1] for each in told if name in each),
+        )
+        for name in dict.fromkeys(name for each in told for name in each)
+    }
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,74 @@
+"""A network namespace of a benchmark's own, where packets can be lost. Linux only.
+
+Root can make one; others where the kernel lets users have namespaces.
+"""
+
+import os
+import subprocess
+import sys
+
+from benchmarks.measure import BenchmarkError
+
+MARK = "RTCSTREAM_BENCHMARK_NAMESPACE"
+CHAIN = "inet benchmark input"
+
+# An address that is not loopback's, which browsers and aiortc leave out, and a route that makes it
+# the one they would be reached at. Packets to it stay on this machine. They are lost as they come
+# in: of those that are not let out the kernel tells the sender.
+SETUP = """\
+ip link set lo up
+ip link add benchmark type veth peer name far
+ip address add 10.9.0.1/24 dev benchmark
+ip link set benchmark up
+ip link set far up
+ip route add default dev benchmark
+nft add table inet benchmark
+nft add chain inet benchmark input { type filter hook input priority 0; }
+"""
+
+
+def enter(module: str) -> None:
+    """Start the program again inside a namespace, which goes with it. Raises BenchmarkError."""
+    if MARK not in os.environ:
+        unshare = (
+            ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+        )
+        command = [*unshare, sys.executable, "-m", module, *sys.argv[1:]]
+        try:
+            os.execvpe(command[0], command, {**os.environ, MARK: "made"})
+        except OSError as error:
+            raise BenchmarkError(f"no network namespace can be made: {error}") from error
+    for line in SETUP.splitlines():
+        _run(*line.split())
+
+
+def lose(percent: int) -> None:
+    """From now on lose so many UDP packets of a hundred, at random, in each direction."""
+    _run("nft", "flush", "chain", *CHAIN.split())
+    if percent:
+        rule = f"meta l4proto udp numgen random mod 100 < {percent} counter drop"
+        _run("nft", "add", "rule", *CHAIN.split(), *rule.split())
+
+
+def lost() -> int:
+    """Packets lost since ``lose`` was last called."""
+    listed = _run("nft", "list", "chain", *CHAIN.split()).split()
+    return int(listed[listed.index("packets") + 1])
+
+
+def _run(*command: str) -> str:
+    if MARK not in os.environ:
+        raise BenchmarkError("packets are lost in a namespace of the benchmark's own only")
+    try:
+        # Where Debian has them, and the PATH of a user has not.
+        path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+        ran = subprocess.run(
+            command, check=True, capture_output=True, text=True, env={**os.environ, "PATH": path}
+        )
+        return ran.stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        raise BenchmarkError(
+            f"{' '.join(command)!r} failed: {said.strip()}. Loss needs root, or namespaces for "
+            "users, and Debian's packages iproute2 and nftables"
+        ) from error
