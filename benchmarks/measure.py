@@ -88,7 +88,7 @@ async def measure(
 
 
 @contextlib.asynccontextmanager
-async def serving(kind: str) -> AsyncIterator[Server]:
+async def serving(kind: str, bitrate: int | None = None) -> AsyncIterator[Server]:
     """Run a server of ``benchmarks.servers``, or FastRTC's, inside the ``async with``."""
     if kind == "fastrtc":
         interpreter = await asyncio.to_thread(environments.python, kind)
@@ -96,6 +96,8 @@ async def serving(kind: str) -> AsyncIterator[Server]:
     else:
         command = [sys.executable, "-m", "benchmarks.servers", kind]
     environment = {**os.environ, **OFFLINE}
+    if bitrate is not None:
+        environment["RTCSTREAM_BITRATE"] = str(bitrate)
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, stdin=PIPE, stdout=PIPE, env=environment
     )

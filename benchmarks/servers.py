@@ -94,7 +94,8 @@ def aiortc_app(function: Function) -> web.Application:
 
 
 def rtcstream_app(function: Function) -> web.Application:
-    return Stream(function).app()
+    bitrate = os.environ.get("RTCSTREAM_BITRATE")
+    return Stream(function, bitrate=int(bitrate) if bitrate else None).app()
 
 
 APPS = {"aiortc": aiortc_app, "rtcstream": rtcstream_app}

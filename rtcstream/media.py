@@ -1,6 +1,11 @@
 """av frames to numpy pictures and back."""
 
+import os
 from typing import Any, Literal
+
+# Read when OpenCV is loaded: its threads then sleep while there is nothing to do, where they spin
+# for some milliseconds after each call. A program that has imported it before is not reached.
+os.environ.setdefault("OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER", "0")
 
 import av
 import cv2
@@ -31,6 +36,16 @@ wait: five times the processor's work for a picture of 640x480."""
 # I420), and with PyAV's tightly allocated frames it has crashed on odd widths. OpenCV's I420 is
 # one array, Y above U above V, of even width and height; odd pictures are padded by their edge.
 # They go strip by strip, each too small to be shared out, and small enough for the cache.
+
+
+def leave_room() -> None:
+    """Let OpenCV share a call out to half of the cores, unless it has been told otherwise.
+
+    The other half is for the codecs and for other sessions, and on two cores its threads cost more
+    than they bring: a 3x3 blur of 640x480 takes three times the processor's work.
+    """
+    if cv2.getNumThreads() == cv2.getNumberOfCPUs():
+        cv2.setNumThreads(max(cv2.getNumberOfCPUs() // 2, 1))
 
 
 def to_array(frame: av.VideoFrame, channels: Channels) -> NDArray[np.uint8]:

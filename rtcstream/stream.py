@@ -11,6 +11,7 @@ from aiohttp import web
 from . import signaling, signature
 from .controls import Control, in_words
 from .errors import CommandError, SignatureError
+from .media import leave_room
 from .negotiator import ICE, Sessions
 from .options import Codec, MediaOptions
 from .server import ServeOptions, loading, serve
@@ -137,8 +138,9 @@ class Stream:
             cors_origins=cors_origins,
         )
 
-        async def try_encoders(app: web.Application) -> None:
-            """Now, and not on the event loop when the first visitor comes."""
+        async def prepare(app: web.Application) -> None:
+            """Try encoders now, and not on the event loop when the first visitor comes."""
+            leave_room()
             await asyncio.to_thread(vpx.available)
             if self.options.codec != "vp8":
                 await asyncio.to_thread(h264.hardware)
@@ -146,7 +148,7 @@ class Stream:
         async def end_sessions(app: web.Application) -> None:
             await sessions.end_all("the server stopped")
 
-        app.on_startup.append(try_encoders)
+        app.on_startup.append(prepare)
         app.on_shutdown.append(end_sessions)
         return app
 

@@ -79,8 +79,8 @@ class AudioReceiver(MediaReceiver[av.AudioFrame]):
         super().__init__("audio", transport, clock, AudioDecoder, self._packets)
         self._due: asyncio.TimerHandle | None = None
 
-    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        await super()._handle_rtp_packet(packet, arrival_time_ms)
+    def take(self, packet: RtpPacket) -> None:
+        super().take(packet)
         self._release_when_due()
 
     async def stop(self) -> None:

@@ -20,6 +20,23 @@ def vp8_payloads(data: bytes, picture_id: int) -> list[bytes]:
     ]
 
 
+def vp8_data(payload: bytes) -> bytes:
+    """What a VP8 packet carries, after its payload descriptor (RFC 7741 section 4.2).
+
+    Raises ValueError when the descriptor is cut short.
+    """
+    start = 1
+    if payload[0] & 0x80:  # X: there is a byte of flags, which say what follows it
+        flags = payload[1] if len(payload) > 1 else 0
+        start = 2
+        if flags & 0x80 and len(payload) > 2:  # I: a picture number, of 7 bits or 15
+            start += 2 if payload[2] & 0x80 else 1
+        start += bool(flags & 0x40) + bool(flags & 0x30)  # L; T or K, which share a byte
+    if start > len(payload):
+        raise ValueError("a VP8 payload descriptor is cut short")
+    return payload[start:]
+
+
 def h264_payloads(data: bytes) -> list[bytes]:
     """An H.264 frame in Annex B in packets, packetization mode 1 (RFC 6184)."""
     return H264._packetize(H264._split_bitstream(data))

@@ -25,6 +25,7 @@ from .audio_receiver import AudioReceiver
 from .ice import IceOptions, gather_on, usable_offer
 from .opus import libopus
 from .receiver import VideoReceiver
+from .rtp_reader import RtpReader
 from .sender import AudioSender, VideoSender
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class PeerConnection(RTCPeerConnection):
     def _RTCPeerConnection__createDtlsTransport(self) -> RTCDtlsTransport:
         transport: RTCDtlsTransport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
         gather_on(transport.transport.iceGatherer, self._addresses)
+        RtpReader(transport)
         return transport
 
     def _RTCPeerConnection__createTransceiver(

@@ -4,8 +4,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-import numpy as np
-
 RECEIVED, DECODED, TAKEN, RETURNED, ENCODING, ENCODED, SENT = range(7)
 STAGES = ("decode", "wait", "function", "wait_encoder", "encode", "send")
 """What lies between two marks: from the last packet received until decoded, and so on."""
@@ -42,14 +40,15 @@ class Timeline:
         done = list(self._done)
         if not done:
             return {}
-        marks = np.array(done, dtype=float)  # None becomes NaN
-        durations = np.diff(marks, axis=1) * 1000
-        columns = dict(zip(STAGES, durations.T, strict=True))
-        columns["total"] = (marks[:, SENT] - marks[:, RECEIVED]) * 1000
+        spans = [*zip(STAGES, range(SENT), range(1, SENT + 1), strict=True)]
         summary = {}
-        for name, column in columns.items():
-            known = column[~np.isnan(column)]
-            if known.size:
-                p50, p95 = np.percentile(known, (50, 95))
-                summary[name] = (round(float(p50), 2), round(float(p95), 2))
+        for name, start, end in (*spans, ("total", RECEIVED, SENT)):
+            known = sorted(
+                (marks[end] - marks[start]) * 1000  # type: ignore[operator]
+                for marks in done
+                if marks[start] is not None and marks[end] is not None
+            )
+            if known:
+                p50, p95 = known[len(known) // 2], known[len(known) * 95 // 100]
+                summary[name] = (round(p50, 2), round(p95, 2))
         return summary
