@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from . import custom_page, mounted, privacy, talking_mirror, webcam_filter
+from . import broadcast, custom_page, mounted, privacy, talking_mirror, webcam_filter
 from ._drawings import drawings
 from .motion import Motion
 
@@ -55,6 +55,7 @@ def pictures() -> dict[str, Any]:
         "loopback": image,
         "motion": motion(image.copy())[0],
         "privacy": privacy.privacy(image.copy()),
+        "broadcast": broadcast.broadcast(image.copy()),
         "custom_page": custom_page.tint(image.copy(), "ocean"),
         "mounted": halves,
         "talking_mirror": talking_mirror.look(image.copy(), 0.6),

@@ -256,6 +256,7 @@ class Values:
         self._values = {control.name: control.default for control in controls}
         self._live = {name: Live(c.default) for name, c in self._controls.items() if c.live}
         self._seqs: dict[tuple[str, str], int] = {}
+        self.revision = 0
 
     def first(self, query: Mapping[str, str]) -> None:
         """Take the first values from a query string. Raises ControlError, changing nothing."""
@@ -287,6 +288,7 @@ class Values:
 
     def _replace(self, values: dict[str, Any]) -> None:
         self._values = values  # replaced, never changed: readers need no lock
+        self.revision += 1
         for name, live in self._live.items():
             live.value = values[name]
 

@@ -104,11 +104,15 @@ def _refuse_constant(name: str) -> NoReturn:
 
 @dataclass(frozen=True)
 class Controls:
-    """All current values: the acknowledgement of the ``set`` numbered ``seq``."""
+    """All current values: the acknowledgement of the ``set`` numbered ``seq``.
+
+    ``revision`` grows with each change: on an unordered channel they may overtake each other.
+    """
 
     type: ClassVar[str] = "controls"
     seq: int | None
     values: dict[str, Any]
+    revision: int
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .controls import Control, Values
 from .errors import ControlError, NegotiationError
 from .options import MediaOptions
 from .session import MediaSession
-from .shared import SharedRun
+from .shared import SharedRun, SourceTaken
 from .signaling import Answer, Candidate, Fragment, Problem
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
@@ -27,6 +27,9 @@ ICE = web.AppKey("rtcstream_ice", IceOptions)
 
 MAX_CANDIDATES = 128
 """Trickled candidates of one session: each may become a check to send."""
+
+RETRY_AFTER = "2"
+"""Seconds after which there may be something to view."""
 
 
 class Sessions:
@@ -105,8 +108,10 @@ class Sessions:
             answer = await session.negotiate(offer)
         except NothingToView as error:
             raise Problem(
-                409, "Nothing to view", f"{error}; offer to send video.", {"Retry-After": "5"}
+                409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}
             ) from None
+        except SourceTaken as error:
+            raise Problem(409, "Somebody sends already", f"{error}.") from None
         except NegotiationError as error:
             logger.debug("an offer was refused", exc_info=error)
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None

@@ -172,7 +172,7 @@ class MediaSession(Host):
             return
         channel.on("message", lambda text: self._on_message(channel, text))
         if channel.label == CHANNELS[0]:
-            self._post(messages.Controls(None, self.values.to_json()))
+            self._post(messages.Controls(None, self.values.to_json(), self.values.revision))
             self._outbox.attach(channel)
 
     def _on_message(self, channel: RTCDataChannel, text: str | bytes) -> None:
@@ -213,7 +213,7 @@ class MediaSession(Host):
             self._wiring.restart()
         if self._shared is not None:
             self._shared.changed(self)
-        return messages.Controls(message.seq, self.values.to_json())
+        return messages.Controls(message.seq, self.values.to_json(), self.values.revision)
 
     def post(self, message: ServerMessage) -> None:
         """Send the page a message; from any thread."""

@@ -28,6 +28,10 @@ from .worker import Worker
 logger = logging.getLogger("rtcstream.session")
 
 
+class SourceTaken(NegotiationError):
+    """An offer to send to a run that has its source."""
+
+
 class Member(Protocol):
     """A session of a shared run."""
 
@@ -77,15 +81,17 @@ class SharedRun(Host):
     def join(self, member: Member, wiring: Wiring) -> None:
         """Wire a session that has been offered: as the source, or to watch.
 
-        Raises NegotiationError, or NothingToView.
+        Raises NegotiationError: SourceTaken, NothingToView, or of the offer.
         """
         kinds = self.signature.inputs
         sends = any(wiring.is_sent(kind) for kind in kinds)
         if kinds and not sends and self.source is None:
-            raise NothingToView("nobody sends what the stream shows")
+            raise NothingToView(
+                f"nobody is sending yet: try again in a while, or offer to send {kinds[0]}"
+            )
         if sends and self.source is not None:
-            raise NegotiationError(
-                "the stream has its source already; offer to receive only, to watch it"
+            raise SourceTaken(
+                "the stream has its source already; offer to receive only to watch it"
             )
         if sends:
             self.source = member
@@ -153,7 +159,7 @@ class SharedRun(Host):
 
     def changed(self, setter: Member) -> None:
         """A member has set a control: the others are shown its value."""
-        message = messages.Controls(None, self.values.to_json())
+        message = messages.Controls(None, self.values.to_json(), self.values.revision)
         for member in self.members:
             if member is not setter:
                 member.post(message)

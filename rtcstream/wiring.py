@@ -159,7 +159,9 @@ class Wiring:
         if section is None:
             raise NegotiationError(f"the offer has no {kind} section, and the stream takes {kind}")
         if not self.is_sent(kind):
-            raise NothingToView("there is nothing to view: the stream shows what it is sent")
+            raise NothingToView(
+                f"there is nothing to view: the stream shows what it is sent; offer to send {kind}"
+            )
         section.direction = "sendrecv" if section.direction == "sendonly" else "recvonly"
         receiver = section.receiver
         assert isinstance(receiver, VideoReceiver | AudioReceiver)

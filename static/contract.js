@@ -28,9 +28,16 @@
  * @property {{ time_limit: number | null, concurrency_limit: number | null }} limits
  * @property {RTCIceServer[]} iceServers
  * @property {number | null} [maxFps]
+ * @property {boolean} [shared] whether one run is everybody's
  * @property {{ kind: "recording" | "turns", seconds: number } | null} [take] what is taken as a whole
  */
-/** @typedef {{ type: "controls", seq: number | null, values: Values }} ControlsMessage */
+/**
+ * @typedef {object} ControlsMessage all values that hold
+ * @property {"controls"} type
+ * @property {number | null} seq of the change that is acknowledged
+ * @property {Values} values
+ * @property {number} revision grows with each change, whoever made it
+ */
 /** @typedef {{ type: "error", seq: number | null, control: string | null, message: string }} ErrorMessage */
 /** @typedef {{ type: "result", pts: number | null, run: number, name: string | null, data: unknown }} ResultMessage */
 /** @typedef {{ type: "log", level: "info" | "warning" | "error", message: string, count?: number }} LogMessage */
@@ -45,6 +52,7 @@
  * @property {number | null} [bitrate] bit/s
  * @property {[number, number] | null} [size_in]
  * @property {[number, number] | null} [size_out]
+ * @property {Record<string, [number, number]>} [stages] a picture's way: median and 95th percentile of each, ms
  */
 /**
  * The events of a stream and what each carries in `detail`. All but the last three are

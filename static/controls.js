@@ -12,6 +12,8 @@ export class Controls {
   #controls = new Map();
   /** @type {((values: Values) => Promise<unknown>) | null} */
   #set = null;
+  /** What the server has said in this session. @type {Values} */
+  #heard = {};
 
   /**
    * @param {HTMLElement} parent
@@ -64,20 +66,23 @@ export class Controls {
    */
   attach(set, first) {
     this.#set = set;
+    const known = { ...first, ...this.#heard };
     for (const [name, control] of this.#controls) {
       const { value } = control;
-      if (!control.usable || value == null || value === first[name]) continue;
-      control.acknowledge(first[name]);
+      if (!control.usable || value == null || value === known[name]) continue;
+      control.acknowledge(known[name]);
       void control.change(value);
     }
   }
 
   detach() {
     this.#set = null;
+    this.#heard = {};
   }
 
   /** @param {Values} values what the server says that holds */
   acknowledge(values) {
+    Object.assign(this.#heard, values);
     for (const [name, value] of Object.entries(values)) this.#controls.get(name)?.acknowledge(value);
   }
 
@@ -100,16 +105,15 @@ export class Controls {
   }
 }
 
-/** One of them. While an answer is awaited only the newest value waits behind it. */
+/** One of them. */
 class Control {
   element = document.createElement("div");
   #widget;
   #send;
   #echo = document.createElement("output");
   #message = document.createElement("p");
-  /** The newest value that has not been sent. @type {{ value: Value } | null} */
-  #next = null;
-  #sending = false;
+  /** The answer to the newest value, while it is awaited. @type {Promise<unknown> | null} */
+  #answer = null;
   /** Runs while something is being typed that does not count yet. */
   #timer = 0;
   #pause;
@@ -173,26 +177,19 @@ class Control {
   /** @param {Value} value */
   async change(value) {
     this.complain("");
-    this.#next = { value };
-    if (this.#sending) return;
-    this.#sending = true;
-    while (this.#next) {
-      const wanted = /** @type {Value} */ (this.#next.value);
-      this.#next = null;
-      const answer = this.#send({ [this.description.name]: wanted });
-      if (!answer) {
-        this.value = wanted;
-        continue;
-      }
-      this.element.dataset.pending = "";
-      try {
-        await answer;
-      } catch (error) {
-        // A session that ended tells so by itself; a value that was refused belongs here.
-        if (error instanceof StreamError && error.code === "rejected") this.complain(error.message);
-      }
+    const answer = (this.#answer = this.#send({ [this.description.name]: value }));
+    if (!answer) return this.acknowledge(value);
+    this.element.dataset.pending = "";
+    let complaint = "";
+    try {
+      await answer;
+    } catch (error) {
+      // A session that ended tells so by itself; a value that was refused belongs here.
+      if (error instanceof StreamError && error.code === "rejected") complaint = error.message;
     }
-    this.#sending = false;
+    if (this.#answer !== answer) return;
+    this.#answer = null;
+    this.complain(complaint);
     delete this.element.dataset.pending;
     this.#show();
   }
@@ -215,7 +212,7 @@ class Control {
   /** The figure is always the acknowledged one; the input is the person's own while it is being changed. */
   #show() {
     this.#echo.value = format(this.value);
-    if (!this.#sending && !this.#timer) this.#widget?.write(this.value);
+    if (!this.#answer && !this.#timer) this.#widget?.write(this.value);
   }
 }
 

@@ -10,10 +10,11 @@
  * - `connection-lost`: the connection was there and broke
  * - `channel-closed`: the server ended the session
  * - `rejected`: the server did not take a value; `control` names it
+ * - `unanswered`: too many changes wait for the server
  * - `not-started`, `started`: called at the wrong time
  * - `stopped`: `stop()` came first
  * @typedef {"unsupported" | "version" | "server-gone" | "http" | "no-media-path" | "connection-lost" |
- *     "channel-closed" | "rejected" | "not-started" | "started" | "stopped"} StreamErrorCode
+ *     "channel-closed" | "rejected" | "unanswered" | "not-started" | "started" | "stopped"} StreamErrorCode
  */
 export class StreamError extends Error {
   name = "StreamError";

@@ -9,7 +9,8 @@ import { Results } from "./results.js";
 import { RtcStream, StreamError } from "./rtcstream.js";
 import { Stage } from "./stage.js";
 import { connectVolume } from "./volume.js";
-import { explain, explainEnd, explainLoss, nameOf } from "./words.js";
+import { Waterfall } from "./waterfall.js";
+import { SHARED, explain, explainEnd, explainLoss, nameOf } from "./words.js";
 
 /** @typedef {import("./contract.js").Description} Description */
 
@@ -21,6 +22,7 @@ const devices = new Devices(find);
 const stage = new Stage(find("stage"));
 const notices = new Notices(find("notices"));
 const readout = new Readout(find("readout"));
+const waterfall = new Waterfall(find("waterfall"));
 /** @type {Description | null} */
 let description = null;
 /** @type {Controls | null} */
@@ -39,6 +41,7 @@ const STATUS = {
   camera: "Waiting for the camera", // or whatever it waits for
   new: "Connecting",
   connecting: "Connecting",
+  source: "Waiting for a source",
   connected: "Connected",
   disconnected: "Reconnecting",
   failed: "Disconnected",
@@ -68,6 +71,7 @@ async function load() {
   results = new Results(find("results"), stage.arrange(description, find("results")));
   controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
   find("controls-card").hidden = description.controls.length === 0;
+  find("everybodys").hidden = !description.shared;
   const complaints = controls.take(new URLSearchParams(location.search));
   complaints.forEach((text, index) => {
     notices.show(`query ${index}`, "warning", { title: "In this page’s address", text });
@@ -83,6 +87,7 @@ async function load() {
   find("headphones").hidden = !plays || !needs("audio") || records();
   connectVolume(stage.player, find("volume"), find("mute"));
   await devices.arrange(description);
+  setStarted(started); // now that the words for it are known
 }
 
 /** @param {"video" | "audio"} kind */
@@ -90,6 +95,9 @@ const needs = (kind) => description?.inputs.includes(kind) ?? false;
 
 /** Whether it runs by itself, without a camera or a microphone. */
 const generates = () => description?.inputs.length === 0;
+
+/** Whether one sends, and the others watch. */
+const hasSource = () => Boolean(description?.shared) && !generates();
 
 /** Whether its function takes a recording, made between two clicks. */
 const records = () => description?.take?.kind === "recording";
@@ -112,15 +120,17 @@ function waitingFor(state) {
   return needs("video") ? "Waiting for the first frame" : "Waiting for the first sound";
 }
 
-async function start() {
+/** @param {boolean} watch without sending anything */
+async function start(watch) {
   const mine = ++attempt;
+  document.body.dataset.watching = String(watch);
   setStarted(true);
   notices.clear(/^(?!query)/);
   wake();
   try {
     await loaded();
     let tracks;
-    if (!generates()) {
+    if (!generates() && !watch) {
       showStatus("camera");
       stage.camera = await devices.open();
       tracks = devices.tracks;
@@ -130,7 +140,7 @@ async function start() {
     results?.clear();
     stage.draw(devices.track("audio"), "microphone");
     const values = controls?.values ?? {};
-    await stream.start({ tracks, values });
+    await connect({ tracks, values, watch }, mine);
     controls?.attach((changed) => stream.set(changed), values);
     readout.start(() => stream.getStats());
     devices.enabled = true;
@@ -142,6 +152,26 @@ async function start() {
   }
 }
 
+/**
+ * Who watches waits until there is something to be seen.
+ * @param {Parameters<RtcStream["start"]>[0] & {}} options
+ * @param {number} mine
+ */
+async function connect(options, mine) {
+  for (;;) {
+    try {
+      return await stream.start(options);
+    } catch (error) {
+      const again = options.watch && error instanceof StreamError && error.status === 409 && error.retryAfter;
+      if (!again || mine !== attempt) throw error;
+      showStatus("source");
+      stage.placeholder = SHARED.nobody;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * again));
+      if (mine !== attempt) throw error;
+    }
+  }
+}
+
 async function stop() {
   finish();
   await stream.stop();
@@ -150,9 +180,11 @@ async function stop() {
 /** Back to how it was before Start; what came of it stays readable. */
 function finish() {
   attempt += 1;
+  document.body.dataset.watching = "false";
   setStarted(false);
   controls?.detach();
   readout.stop();
+  waterfall.clear();
   devices.close();
   stage.camera = stage.result = null;
   rest();
@@ -171,10 +203,12 @@ function showRecording(now) {
 /** @param {boolean} now */
 function setStarted(now) {
   started = now;
-  startButton.querySelector("span")?.replaceChildren(now ? "Stop" : "Start");
+  const inputs = description?.inputs ?? [];
+  startButton.querySelector("span")?.replaceChildren(now ? "Stop" : hasSource() ? SHARED.send(inputs) : "Start");
+  find("watch").hidden = now || !hasSource();
   startButton.dataset.started = String(now);
   document.body.dataset.live = String(now);
-  stage.placeholder = now ? "Connecting…" : "Press Start";
+  stage.placeholder = now ? "Connecting…" : hasSource() ? SHARED.choice(inputs) : "Press Start";
   devices.enabled = !now;
 }
 
@@ -182,7 +216,8 @@ function showView() {
   find("view").setAttribute("aria-pressed", String(stage.view === "unified"));
 }
 
-startButton.addEventListener("click", () => void (started ? stop() : start()));
+startButton.addEventListener("click", () => void (started ? stop() : start(false)));
+find("watch").addEventListener("click", () => void start(true));
 find("tap-to-play").addEventListener("click", wake);
 find("again").addEventListener("click", () => {
   find("again").hidden = true;
@@ -237,7 +272,10 @@ stream.on("log", (message) => {
   notices.log(message);
   if (message.level === "error") stage.placeholder = "No picture yet: see the message below";
 });
-stream.on("stats", (stats) => readout.hear(stats));
+stream.on("stats", (stats) => {
+  readout.hear(stats);
+  waterfall.show(stats.stages ?? {});
+});
 stream.on("state", ({ value }) => {
   find("state").textContent = value === "running" && !generates() ? "" : value;
   find("again").hidden = value !== "finished" || !generates();

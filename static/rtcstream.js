@@ -10,12 +10,13 @@
  *     await stream.set({ strength: 4 });
  *     await stream.stop();
  *
- * It needs the four files that it imports beside it, and contacts no host but the stream's own.
+ * It needs the five files that it imports beside it, and contacts no host but the stream's own.
  */
 
 import { StreamError, problem } from "./errors.js";
 import { inStereo } from "./opus.js";
 import { sdpFragment } from "./sdpfrag.js";
+import { Settings } from "./settings.js";
 import { summarize } from "./stats.js";
 
 export { StreamError };
@@ -48,6 +49,8 @@ export class RtcStream extends EventTarget {
   #pc = null;
   /** @type {RTCDataChannel | null} */
   #channel = null;
+  /** @type {Settings | null} */
+  #settings = null;
   #location = "";
   #etag = "";
   /** Candidates yet to be sent; `null` stands for the end of them. @type {(RTCIceCandidate | null)[]} */
@@ -55,9 +58,6 @@ export class RtcStream extends EventTarget {
   #trickling = false;
   /** @type {Candidates} */
   #candidates = { local: [], remote: [] };
-  #seq = 0;
-  /** @type {Map<number, { resolve: (message: ControlsMessage) => void, reject: (error: StreamError) => void }>} */
-  #unacknowledged = new Map();
   #run = 0;
   /** @type {import("./stats.js").Sample | null} */
   #sample = null;
@@ -110,17 +110,18 @@ export class RtcStream extends EventTarget {
 
   /**
    * Connects, and resolves when media can flow and controls can be set.
-   * @param {{ tracks?: MediaStreamTrack[], values?: Values }} [options] `tracks`: what to send, at
-   *     most one of a kind; `values`: the controls' first values, so that the very first frame already has them
+   * @param {{ tracks?: MediaStreamTrack[], values?: Values, watch?: boolean }} [options] `tracks`: what to send, at
+   *     most one of a kind; `values`: the controls' first values, so that the very first frame already has
+   *     them; `watch`: sends nothing, and sees what another sends (a shared stream's source)
    */
-  async start({ tracks = [], values = {} } = {}) {
+  async start({ tracks = [], values = {}, watch = false } = {}) {
     if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
     if (typeof RTCPeerConnection === "undefined") {
       throw new StreamError("unsupported", "This browser has no WebRTC, or it is switched off.");
     }
     const session = (this.#session = new AbortController());
     try {
-      await this.#connect(session.signal, tracks, values);
+      await this.#connect(session.signal, tracks, values, watch);
     } catch (error) {
       void this.#end(session, error, false);
       // What broke first is the reason; what stopping broke in turn is not.
@@ -130,17 +131,14 @@ export class RtcStream extends EventTarget {
 
   /**
    * Sets controls and resolves with the server's acknowledgement, which carries all values.
-   * Rejects with a `StreamError` of code `rejected`, and then nothing has changed.
+   * Rejects with a `StreamError` of code `rejected`, and then nothing has changed. Newer values win:
+   * those that they overtake share their acknowledgement.
    * @param {Values} values
    * @returns {Promise<ControlsMessage>}
    */
   async set(values) {
-    const channel = this.#openChannel();
-    const seq = ++this.#seq;
-    return new Promise((resolve, reject) => {
-      this.#unacknowledged.set(seq, { resolve, reject });
-      channel.send(JSON.stringify({ type: "set", seq, values }));
-    });
+    this.#openChannel();
+    return /** @type {Settings} */ (this.#settings).set(values);
   }
 
   /**
@@ -188,8 +186,9 @@ export class RtcStream extends EventTarget {
    * @param {AbortSignal} signal
    * @param {MediaStreamTrack[]} tracks
    * @param {Values} values
+   * @param {boolean} watch
    */
-  async #connect(signal, tracks, values) {
+  async #connect(signal, tracks, values, watch) {
     const description = await this.describe();
     signal.throwIfAborted();
 
@@ -197,10 +196,14 @@ export class RtcStream extends EventTarget {
     this.#candidates = { local: [], remote: [] };
     this.#listen(pc, signal);
     const channel = (this.#channel = pc.createDataChannel("rtcstream"));
-    channel.addEventListener("message", ({ data }) => this.#receive(data), { signal });
+    const unreliable = pc.createDataChannel("rtcstream-set", { ordered: false, maxRetransmits: 0 });
+    this.#settings = new Settings(unreliable, channel);
+    for (const each of [channel, unreliable]) {
+      each.addEventListener("message", ({ data }) => this.#receive(data), { signal });
+    }
     const streams = [new MediaStream(tracks)]; // of one stream, so that they stay together
     for (const kind of /** @type {const} */ (["video", "audio"])) {
-      const sends = description.inputs.includes(kind);
+      const sends = !watch && description.inputs.includes(kind);
       const receives = description.outputs.includes(kind);
       if (!sends && !receives) continue;
       const track = sends ? tracks.find((each) => each.kind === kind) : undefined;
@@ -313,12 +316,7 @@ export class RtcStream extends EventTarget {
   /** @param {unknown} text */
   #receive(text) {
     const message = JSON.parse(String(text));
-    const waiting = this.#unacknowledged.get(message.seq);
-    if (waiting && message.type === "controls") waiting.resolve(message);
-    if (waiting && message.type === "error") {
-      waiting.reject(new StreamError("rejected", message.message, { control: message.control }));
-    }
-    if (waiting) this.#unacknowledged.delete(message.seq);
+    if (["controls", "error"].includes(message.type) && !this.#settings?.hear(message)) return;
     if (message.type === "result") {
       if (message.run < this.#run) return;
       this.#run = message.run;
@@ -357,10 +355,10 @@ export class RtcStream extends EventTarget {
     this.#pc = this.#channel = null;
     this.#location = this.#etag = "";
     this.#trickle = [];
-    for (const { reject } of this.#unacknowledged.values()) reject(/** @type {StreamError} */ (error));
-    this.#unacknowledged.clear();
+    this.#settings?.end(/** @type {StreamError} */ (error));
+    this.#settings = null;
     for (const track of this.media.getTracks()) this.media.removeTrack(track);
-    this.#seq = this.#run = 0;
+    this.#run = 0;
     this.#sample = null;
     if (tell) this.#emit("failure", error);
     this.#emit("connectionstatechange", "closed");

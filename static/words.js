@@ -38,11 +38,23 @@ const NOUN = { video: "camera", audio: "microphone" };
 /** What people call them. @param {import("./capture.js").Kind[]} kinds */
 export const nameOf = (kinds) => kinds.map((kind) => NOUN[kind]).join(" or ");
 
+/** What the pages of a stream say that is shared. */
+export const SHARED = {
+  send: (/** @type {import("./capture.js").Kind[]} */ kinds) => `Send the ${nameOf(kinds)}`,
+  choice: (/** @type {import("./capture.js").Kind[]} */ kinds) => `Send your ${nameOf(kinds)} to everybody, or watch`,
+  nobody: "Nobody is sending yet. This begins by itself when somebody does.",
+};
+
 /** @param {import("./capture.js").Kind} kind */
 export const explainLoss = (kind) => ({
   title: `The ${nameOf([kind])} has gone`,
   text: "It was unplugged or taken away. Choose another one from the list, or plug it in and press Stop, then Start.",
 });
+
+const TAKEN = {
+  title: "Somebody is sending already",
+  text: "One at a time is shown to everybody. Press Watch to see what is being sent.",
+};
 
 /** @type {Partial<Record<import("./errors.js").StreamErrorCode, (error: StreamError) => Words>>} */
 const STREAM = {
@@ -50,7 +62,7 @@ const STREAM = {
     title: "The server is gone",
     text: `${error.message} Check that it runs and that this device reaches its network, then press Start again.`,
   }),
-  "http": (error) => ({
+  "http": (error) => error.status === 409 && !error.retryAfter ? TAKEN : ({
     title: error.title && error.title !== error.message ? error.title : "The server said no",
     text: error.message + (error.retryAfter ? ` Try again in ${error.retryAfter} s.` : ""),
   }),
@@ -108,6 +120,12 @@ export function explainEnd(reason) {
     return {
       title: "The server is gone",
       text: "It was stopped, or is being started again. See that it runs, then press Start.",
+    };
+  }
+  if (reason === "the source has stopped") {
+    return {
+      title: "The source has left",
+      text: "Nobody is sending any more. Press Watch to wait for who comes next, or send yourself.",
     };
   }
   const sentence = reason.charAt(0).toUpperCase() + reason.slice(1).replaceAll("_", " ");

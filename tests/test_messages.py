@@ -171,10 +171,10 @@ def test_a_set_comes_as_it_was_sent(seq: int, values: dict[str, Any], ascii_only
     ("message", "expected"),
     [
         (
-            Controls(7, {"mode": "edges", "on": True}),
-            {"type": "controls", "seq": 7, "values": {"mode": "edges", "on": True}},
+            Controls(7, {"mode": "edges", "on": True}, 3),
+            {"type": "controls", "seq": 7, "values": {"mode": "edges", "on": True}, "revision": 3},
         ),
-        (Controls(None, {}), {"type": "controls", "seq": None, "values": {}}),
+        (Controls(None, {}, 0), {"type": "controls", "seq": None, "values": {}, "revision": 0}),
         (
             Error(7, "mode", "no"),
             {"type": "error", "seq": 7, "control": "mode", "message": "no"},
@@ -264,5 +264,5 @@ def test_whatever_is_set_can_be_acknowledged(letter: str) -> None:
         except ControlError as error:
             assert error.control == f"text{number}"
             rejected += 1
-        encode(Controls(1, values.to_json()))
+        encode(Controls(1, values.to_json(), 2**53))
     assert rejected

@@ -45,7 +45,7 @@ def _data(codec: RTCRtpCodecParameters, payload: bytes) -> bytes:
     """What a payload carries of its frame. Raises ValueError."""
     if codec.name == "VP8":  # the most usual, in a fifth of aiortc's time
         return vp8_data(payload)
-    return depayload(codec, payload)  # type: ignore[no-any-return]
+    return depayload(codec, payload)
 
 
 class TimestampUnwrapper:
