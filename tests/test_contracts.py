@@ -9,11 +9,13 @@ import queue
 import time
 from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import aioice
 import av
 import numpy as np
+import pylibsrtp
 import pytest
 from aiortc import (
     RTCCertificate,
@@ -26,12 +28,13 @@ from aiortc import (
     RTCSctpTransport,
     RTCSessionDescription,
     clock,
-    jitterbuffer,
     rtcrtpsender,
     rtp,
 )
-from aiortc.codecs import CODECS, depayload, get_decoder, get_encoder
-from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.codecs import CODECS, depayload, get_decoder
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder as FfmpegVp8
+from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcicetransport import parse_stun_turn_uri
 from aiortc.rtcrtpparameters import (
@@ -43,16 +46,18 @@ from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.sdp import SessionDescription
 from aiortc.utils import uint16_add
 
+from rtcstream import Image, Stream, testing
 from rtcstream.media import to_frame
-from rtcstream.transport import encoder as encoding
 from rtcstream.transport.audio_receiver import AudioReceiver
 from rtcstream.transport.clock import NTP_UNIX_OFFSET
 from rtcstream.transport.decoder import FFMPEG_NAMES
+from rtcstream.transport.encoder import AudioEncoder, Encoded, FfmpegVp8Encoder
+from rtcstream.transport.extensions import PLAYOUT_DELAY, START_BITRATE, TRANSPORT_SEQUENCE
 from rtcstream.transport.ice import LOOPBACK, IceOptions
-from rtcstream.transport.jitterbuffer import VideoJitterBuffer
 from rtcstream.transport.peer import PeerConnection
 from rtcstream.transport.receiver import MediaReceiver, VideoReceiver
 from rtcstream.transport.replay import Replay
+from rtcstream.transport.rtp_writer import TRAILER, RtpWriter
 from rtcstream.transport.sender import AudioSender, MediaSender, VideoSender
 from rtcstream.transport.sound import to_frame as to_sound
 
@@ -62,17 +67,14 @@ OPUS = RTCRtpCodecParameters("audio/opus", clockRate=48_000, channels=2, payload
 PCMU = RTCRtpCodecParameters("audio/PCMU", clockRate=8000, channels=1, payloadType=0)
 
 SENDER = {
-    "_RTCRtpSender__encoder": "REMB would not reach our encoder, whose bitrate would stay",
-    "_RTCRtpSender__mid": "packets would not say which media section they belong to",
     "_RTCRtpSender__ntp_timestamp": "sender reports would carry no moment of capture",
     "_RTCRtpSender__octet_count": "sender reports and getStats would count no bytes",
     "_RTCRtpSender__packet_count": "sender reports and getStats would count no packets",
     "_RTCRtpSender__rtp_exited": "RTCRtpSender.stop would wait for ever",
-    "_RTCRtpSender__rtp_header_extensions_map": "header extensions would have the wrong ids",
-    "_RTCRtpSender__rtp_history": "a NACK would find no packet to send again",
     "_RTCRtpSender__rtp_started": "RTCRtpSender.stop would wait for ever",
     "_RTCRtpSender__rtp_timestamp": "sender reports would map another timestamp than the wire's",
     "_enabled": "a sender that is switched off would go on sending",
+    "_rtx_ssrc": "retransmissions would come from a source that the answer does not name",
     "_ssrc": "packets would come from a source that the answer does not name",
     "_stream_id": "the answer would name another media stream than the transceiver's",
 }
@@ -81,11 +83,11 @@ RECEIVER = {
     "_RTCRtpReceiver__decoder_error": "a lost picture would not be reported to the peer",
     "_RTCRtpReceiver__decoder_queue": "frames would go to aiortc's queue, which has no bound",
     "_RTCRtpReceiver__decoder_thread": "frames would not be decoded, or stop would not end it",
-    "_RTCRtpReceiver__jitter_buffer": "frames would wait for the first packet of the next",
+    "_RTCRtpReceiver__remote_streams": "receiver reports would be empty",
+    "_RTCRtpReceiver__rtcp_ssrc": "reports of arrivals would name no source of ours",
     "_RTCRtpReceiver__rtcp_task": "stop would not end the receiver reports",
     "_RTCRtpReceiver__rtx_ssrc": "retransmitted packets would be dropped",
     "_RTCRtpReceiver__started": "stop would do nothing, or receive would start twice",
-    "_RTCRtpReceiver__timestamp_mapper": "a picture's timestamp would not be the wire's",
 }
 PEER = {
     name: method
@@ -94,11 +96,10 @@ PEER = {
 }
 METHODS: list[tuple[Callable[..., Any], str, str]] = [
     (RTCRtpSender._run_rtp, "async self, codec", "aiortc's own loop would send in place of ours"),
-    (RTCRtpSender._send_keyframe, "self", "a picture that the peer lost would stay lost"),
     (
         RTCRtpReceiver._handle_rtp_packet,
         "async self, packet, arrival_time_ms",
-        "frames that one packet completes together would wait for the next packet",
+        "a packet that comes aiortc's way would be lost",
     ),
     (
         RTCRtpReceiver._handle_rtcp_packet,
@@ -106,10 +107,15 @@ METHODS: list[tuple[Callable[..., Any], str, str]] = [
         "a BYE, which browsers send when they pause, would end the decoder for good",
     ),
     (
-        RTCRtpSender._retransmit,
-        "async self, sequence_number",
-        "one NACK could have a packet sent thousands of times",
+        RTCRtpSender._handle_rtcp_packet,
+        "async self, packet",
+        "NACKs, keyframe requests and estimates would not reach our encoder",
     ),
+    (RTCRtpReceiver._send_rtcp_nack, "async self, media_ssrc, lost", "nothing would be asked for"),
+    (RTCRtpReceiver._send_rtcp_pli, "async self, media_ssrc", "a lost picture would stay lost"),
+    (H264Encoder._packetize, "packages", "H.264 would not be put into packets"),
+    (H264Encoder._split_bitstream, "buf", "H.264 would not be put into packets"),
+    (FfmpegVp8.encode, "self, frame, force_keyframe=False", "there would be no VP8 but libvpx's"),
     (
         PEER["_RTCPeerConnection__connect"],
         "async self",
@@ -117,7 +123,6 @@ METHODS: list[tuple[Callable[..., Any], str, str]] = [
     ),
     (RTCSctpTransport._receive_data_chunk, "async self, chunk", "fragments would have no bound"),
     (aioice.Connection.close, "async self", "consent would be asked for after the end"),
-    (JitterBuffer.add, "self, packet", "a late duplicate would stop the pictures"),
     (RTCRtpReceiver.receive, "async self, parameters", "aiortc's decoder would start, not ours"),
     (RTCRtpReceiver._run_rtcp, "async self", "no receiver reports would be sent"),
     (RTCRtpReceiver._set_rtcp_ssrc, "self, ssrc", "lost pictures would not be reported"),
@@ -126,7 +131,7 @@ METHODS: list[tuple[Callable[..., Any], str, str]] = [
         "self, receiver, parameters",
         "no packet would reach our receiver",
     ),
-    (RTCDtlsTransport._send_rtp, "async self, data", "no packet would leave"),
+    (RTCDtlsTransport._send_rtp, "async self, data", "no report of arrivals would leave"),
     (
         PEER["_RTCPeerConnection__createDtlsTransport"],
         "self",
@@ -152,12 +157,6 @@ METHODS: list[tuple[Callable[..., Any], str, str]] = [
         "async self, component, addresses, timeout=5",
         "ICE would gather on every interface, whatever was asked for",
     ),
-    (
-        JitterBuffer._remove_frame,
-        "self, sequence_number",
-        "frames would wait for the first packet of the next",
-    ),
-    (JitterBuffer.remove, "self, count", "frames would be released twice"),
     (JitterFrame.__init__, "self, data, timestamp", "no frame would be put together"),
 ]
 
@@ -188,7 +187,8 @@ async def test_what_a_receiver_has(name: str, otherwise: str) -> None:
 def test_every_declared_name_is_held() -> None:
     """A name that a class body declares has its sentence here, and none has that is not used."""
     assert annotated(MediaSender, RTCRtpSender) == {n for n in SENDER if n.startswith("_RTC")}
-    assert annotated(MediaReceiver, RTCRtpReceiver) == set(RECEIVER)
+    receivers = annotated(MediaReceiver, RTCRtpReceiver) | annotated(VideoReceiver, RTCRtpReceiver)
+    assert receivers == set(RECEIVER)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,6 @@ def outline(method: Callable[..., Any]) -> str:
         (VideoReceiver, RTCRtpReceiver),
         (AudioReceiver, RTCRtpReceiver),
         (PeerConnection, RTCPeerConnection),
-        (VideoJitterBuffer, JitterBuffer),
     ],
 )
 def test_what_overrides(ours: type, theirs: type) -> None:
@@ -245,29 +244,84 @@ async def test_aiortc_starts_our_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     await sender.send(parameters)
     await sender.stop()
     assert codecs == [VP8]
-    assert sender._RTCRtpSender__mid == "7"
+    assert sender._writer is not None and sender._writer._mid == b"7"
 
 
 async def test_aiortc_reads_what_we_send() -> None:
-    """Our packets, their history and the counts are where aiortc's reports and NACKs look."""
-    sent: list[bytes] = []
-    transport = dtls()
-
-    async def send_rtp(data: bytes) -> None:
-        sent.append(data)
-
-    transport._send_rtp = send_rtp  # type: ignore[method-assign]
-    sender = VideoSender(transport)
-    await sender._send_frame(VP8, [b"a", b"b"], 2**32 + 5)
-    first, second = (rtp.RtpPacket.parse(data) for data in sent)
-    assert (first.payload, first.marker, first.timestamp) == (b"a", 0, 5)
-    assert (second.payload, second.marker, second.timestamp) == (b"b", 1, 5)
-    assert first.ssrc == second.ssrc == sender._ssrc
-    await sender._retransmit(first.sequence_number)
-    assert sent[2] == sent[0], "a packet that was lost can be sent again"
+    """The counts and timestamps are where aiortc's reports look."""
+    sender = VideoSender(dtls())
+    writer = sender._writer = RtpWriter(sender.transport, sender._ssrc, sender._rtx_ssrc)
+    writer._write = lambda *arguments: None  # type: ignore[method-assign]
+    sender.deliver(Encoded([b"a", b"b"], True, (64, 48)), 2**32 + 5)
     stats = await sender.getStats()
     [outbound] = [s for s in stats.values() if s.type == "outbound-rtp"]
     assert (outbound.packetsSent, outbound.bytesSent) == (2, 2)
+    report = inspect.getsource(RTCRtpSender._run_rtcp)
+    for name in ("ntp_timestamp", "rtp_timestamp"):
+        assert f"{name}=self.__{name}," in report
+    for name in ("packet_count", "octet_count"):
+        assert f"{name}=self.__{name} & 0xFFFFFFFF," in report, "ours grows without end"
+    assert sender._RTCRtpSender__rtp_timestamp == 5
+
+
+def same(image: Image) -> Image:
+    return image
+
+
+async def test_where_our_packets_leave() -> None:
+    """The encryption of a connected transport, and the socket of the pair that ICE chose."""
+    async with testing.connect(Stream(same)) as peer:
+        transport = peer._connection.sctp.transport  # type: ignore[union-attr]
+        assert transport.state == "connected"
+        assert isinstance(transport._tx_srtp, pylibsrtp.Session)
+        pair = transport.transport._connection._nominated[1]
+        assert pair.remote_addr[0] == "127.0.0.1"
+        assert pair.protocol.transport.get_extra_info("socket").fileno() > 0
+        assert "self.transport.sendto(data, addr)" in inspect.getsource(type(pair.protocol))
+    assert not transport.transport._connection._nominated, "before the socket is closed"
+    relay: Any = SimpleNamespace()
+    assert aioice.turn.TurnTransport.get_extra_info(relay, "socket") is None
+    assert list(inspect.signature(aioice.turn.TurnTransport.sendto).parameters)[1:] == [
+        "data",
+        "addr",
+    ]
+
+
+def test_what_encrypts() -> None:
+    """libsrtp encrypts where the packet lies, as much longer as we leave room for, as pylibsrtp."""
+    policy = pylibsrtp.Policy(
+        key=bytes(44),
+        ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND,
+        srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
+    )
+    packet = b"\x80\x60\0\1" + bytes(100)
+    session, buffer = pylibsrtp.Session(policy), bytearray(packet + bytes(TRAILER))
+    length = pylibsrtp.ffi.new("int *", len(packet))  # type: ignore[attr-defined]
+    pointer = pylibsrtp.ffi.from_buffer(buffer)  # type: ignore[attr-defined]
+    assert pylibsrtp.lib.srtp_protect(session._srtp[0], pointer, length) == 0  # type: ignore[attr-defined]
+    assert length[0] == len(packet) + TRAILER
+    assert bytes(buffer) == pylibsrtp.Session(policy).protect(packet)
+
+
+async def test_what_an_offer_gives_a_transceiver(connection: PeerConnection) -> None:
+    """A transceiver's extensions and codecs are lists of its own, which its answer has."""
+    offering = PeerConnection(IceOptions(addresses=LOOPBACK))
+    offering.addTransceiver("video", "sendrecv")
+    await offering.setLocalDescription(await offering.createOffer())
+    mid, extension = "a=mid:", f"a=extmap:9 {TRANSPORT_SEQUENCE}\r\na=rtcp-fb:97 transport-cc\r\n"
+    offer = offering.localDescription.sdp.replace(mid, extension + mid, 1)
+    twice = offer.replace(mid, f"a=extmap:15 {PLAYOUT_DELAY}\r\n{extension}{mid}", 1)
+    await connection.accept(twice)
+    [transceiver] = connection.getTransceivers()
+    taken = [e.id for e in transceiver._headerExtensions if e.uri == TRANSPORT_SEQUENCE]
+    assert taken == [9], "once, however often it is offered"
+    assert PLAYOUT_DELAY not in {e.uri for e in transceiver._headerExtensions}, "15 is no number"
+    answer = await connection.answer()
+    assert f"a=extmap:9 {TRANSPORT_SEQUENCE}" in answer
+    assert "a=rtcp-fb:97 transport-cc" in answer
+    assert f"x-google-start-bitrate={START_BITRATE}" in answer
+    assert all("x-google-start-bitrate" not in c.parameters for c in CODECS["video"]), "of all"
+    await offering.close()
 
 
 async def test_a_packet_reaches_our_decoder() -> None:
@@ -282,13 +336,14 @@ async def test_a_packet_reaches_our_decoder() -> None:
     receiver._decoder.put = put  # type: ignore[method-assign]
     await receiver.receive(RTCRtpReceiveParameters(codecs=[VP8]))
     for sequence, timestamp in ((1, 2**32 - 1), (3, 7), (2, 5)):
-        packet = rtp.RtpPacket(96, 1, sequence, timestamp, 9, b"\x10" + b"%d" % sequence)
+        payload = b"\x10\0%d" % sequence  # of a keyframe
+        packet = rtp.RtpPacket(96, 1, sequence, timestamp, 9, payload)
         await receiver._handle_rtp_packet(packet, arrival_time_ms=0)
         receiver._decoder._parameters = VP8
     assert taken == [
-        ("VP8", b"1", 2**32 - 1),
-        ("VP8", b"2", 2**32 + 5),
-        ("VP8", b"3", 2**32 + 7),
+        ("VP8", b"\x001", 2**32 - 1),
+        ("VP8", b"\x002", 2**32 + 5),
+        ("VP8", b"\x003", 2**32 + 7),
     ]
     await receiver.stop()
     assert receiver._RTCRtpReceiver__decoder_thread is None
@@ -307,18 +362,6 @@ def test_what_stands_in_for_aiortcs_parts() -> None:
         assert call in source
 
 
-def test_what_a_jitter_buffer_has() -> None:
-    """aiortc's jitter buffer keeps its packets in a ring, as ours reads them."""
-    buffer = JitterBuffer(capacity=8, is_video=True)
-    assert (buffer._origin, buffer._capacity, buffer._packets) == (None, 8, [None] * 8)
-    packet = rtp.RtpPacket(sequence_number=11)
-    assert buffer.add(packet) == (False, None)
-    assert (buffer._origin, buffer._packets[11 % 8]) == (11, packet)
-    buffer.remove(1)
-    assert (buffer._origin, buffer._packets) == (12, [None] * 8)
-    assert "self._remove_frame(packet.sequence_number)" in inspect.getsource(jitterbuffer)
-
-
 @pytest.fixture
 async def connection() -> AsyncIterator[PeerConnection]:
     """A peer connection of ours on the loopback interface."""
@@ -334,7 +377,7 @@ async def test_aiortc_makes_our_transceiver(connection: PeerConnection) -> None:
     transceiver = connection.addTransceiver("video", "sendrecv")
     assert isinstance(transceiver.sender, VideoSender)
     assert isinstance(transceiver.receiver, VideoReceiver)
-    assert transceiver.receiver._RTCRtpReceiver__rtcp_ssrc == transceiver.sender._ssrc  # type: ignore[attr-defined]
+    assert transceiver.receiver._RTCRtpReceiver__rtcp_ssrc == transceiver.sender._ssrc
     assert connection.getSenders() == [sound.sender, transceiver.sender]
     assert connection.getReceivers() == [sound.receiver, transceiver.receiver]
     assert transceiver._offerDirection is None, "session.py reads it"
@@ -410,17 +453,11 @@ def test_how_aiortc_reads_a_server() -> None:
         parse_stun_turn_uri("http://a.example")
 
 
-@pytest.mark.parametrize("codec", [VP8, H264], ids=["VP8", "H264"])
-def test_what_an_encoder_has(codec: RTCRtpCodecParameters) -> None:
-    """aiortc's encoders take a frame and a wish for a keyframe, and a bitrate while they run."""
-    encoder: Any = get_encoder(codec)
-    frame = to_frame(np.zeros((48, 64), np.uint8), "bgr24")
-    frame.pts, frame.time_base = 5, VIDEO_TIME_BASE
-    payloads, _ = encoder.encode(frame, True)
-    assert payloads and all(isinstance(payload, bytes) for payload in payloads)
-    assert isinstance(encoder.target_bitrate, int)
-    encoder.target_bitrate = 700_000
-    assert encoder.target_bitrate == 700_000, "REMB sets it"
+def test_what_an_encoder_has() -> None:
+    """aiortc's VP8 encoder takes a frame and a wish for a keyframe, and a bitrate as it runs."""
+    encoder = FfmpegVp8Encoder(64, 48, 700_000)
+    assert encoder.encode(to_frame(np.zeros((48, 64), np.uint8), "bgr24"), 3000, True)
+    assert encoder._encoder.target_bitrate == 700_000
 
 
 @pytest.mark.parametrize("name", FFMPEG_NAMES.values())
@@ -432,10 +469,11 @@ def test_what_decodes(name: str) -> None:
 @pytest.mark.parametrize("codec", [OPUS, PCMU], ids=["opus", "PCMU"])
 def test_what_codes_sound(codec: RTCRtpCodecParameters) -> None:
     """An encoder makes one packet of 20 ms, and aiortc's decoder makes 20 ms of that again."""
-    encoder = encoding.create(codec)
+    encoder = AudioEncoder(codec)
     silence = np.zeros((960, 2), np.int16)
     encoder.encode(to_sound(silence, 5))  # PCMU's resampler holds the first back
-    [payload], _ = encoder.encode(to_sound(silence, 965))
+    [encoded] = encoder.encode(to_sound(silence, 965))
+    [payload] = encoded.payloads
     [frame] = get_decoder(codec).decode(JitterFrame(depayload(codec, payload), 5))
     assert isinstance(frame, av.AudioFrame)
     assert (frame.format.name, frame.samples * 50) == ("s16", frame.sample_rate)

@@ -13,17 +13,15 @@ import numpy as np
 import pytest
 from aiortc.codecs import depayload
 from aiortc.jitterbuffer import JitterFrame
-from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.rtp import RtpPacket
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtcstream.media import to_array, to_frame
-from rtcstream.transport import encoder as encoding
+from rtcstream.transport.bitrate import Bitrate
 from rtcstream.transport.clock import DRIFT, NTP_UNIX_OFFSET, VIDEO_RATE, SourceClock
 from rtcstream.transport.decoder import VideoDecoder, is_keyframe
-from rtcstream.transport.jitterbuffer import VideoJitterBuffer
+from rtcstream.transport.encoder import VideoEncoder
 from rtcstream.transport.receiver import TimestampUnwrapper
 
 # Fewer examples than usual for a quick run; no time limits, on machines that are busy.
@@ -39,13 +37,13 @@ FIRST = 2**32 - 3000
 def stream(name: str, count: int) -> tuple[JitterFrame, ...]:
     """Encoded frames of a grey that grows lighter by 10 each; the first alone is a keyframe."""
     codec = {"VP8": VP8, "H264": H264}[name]
-    encoder = encoding.create(codec)
+    encoder = VideoEncoder(codec, Bitrate(), hardware=False)
     frames = []
     for number in range(count):
         picture = to_frame(np.full((48, 64), 10 * number, np.uint8), "bgr24")
-        picture.pts, picture.time_base = FIRST + 3000 * number, VIDEO_TIME_BASE
-        payloads = encoding.encode(encoder, codec, picture, number == 0)
-        data = b"".join(depayload(codec, payload) for payload in payloads)
+        encoded = encoder.encode(picture, FIRST + 3000 * number, number == 0)
+        assert encoded is not None
+        data = b"".join(depayload(codec, payload) for payload in encoded.payloads)
         frames.append(JitterFrame(data, FIRST + 3000 * number))
     return tuple(frames)
 
@@ -202,95 +200,6 @@ def test_keyframes_are_recognised(codec: RTCRtpCodecParameters) -> None:
 def test_any_bytes_are_a_keyframe_or_not(name: str, data: bytes) -> None:
     """No bytes are too strange to ask."""
     assert is_keyframe(name, data) in (True, False)
-
-
-# Packets to frames
-
-
-def packet(sequence: int, timestamp: int, marker: int = 0) -> RtpPacket:
-    made = RtpPacket(96, marker, sequence % 65536, timestamp)
-    made._data = b"%d," % sequence  # type: ignore[attr-defined]
-    return made
-
-
-def add(buffer: VideoJitterBuffer, *packets: RtpPacket) -> list[tuple[bytes, int]]:
-    """What a receiver gets for these packets: first from `add`, then from `pop`."""
-    frames = []
-    for each in packets:
-        _, frame = buffer.add(each)
-        while frame is not None:
-            frames.append((frame.data, frame.timestamp))
-            frame = buffer.pop()
-    return frames
-
-
-@pytest.mark.parametrize("start", [0, 65534, 65535])
-def test_a_frame_is_released_with_its_last_packet(start: int) -> None:
-    """The marker ends a frame: nothing waits for the first packet of the next."""
-    buffer = VideoJitterBuffer()
-    assert add(buffer, packet(start, 7), packet(start + 1, 7)) == []
-    assert add(buffer, packet(start + 2, 7, 1)) == [
-        (b"%d,%d,%d," % (start, start + 1, start + 2), 7)
-    ]
-    assert add(buffer, packet(start + 3, 8, 1)) == [(b"%d," % (start + 3), 8)]
-
-
-def test_a_frame_without_a_marker() -> None:
-    """A sender that sets no markers is understood by the change of timestamp."""
-    buffer = VideoJitterBuffer()
-    assert add(buffer, packet(0, 7), packet(1, 7)) == []
-    assert add(buffer, packet(2, 8)) == [(b"0,1,", 7)]
-    assert add(buffer, packet(3, 9)) == [(b"2,", 8)]
-
-
-def test_a_late_packet_completes_several_frames() -> None:
-    """A hole holds back what follows; the packet that fills it releases all of that, in order."""
-    buffer = VideoJitterBuffer()
-    assert add(buffer, packet(0, 7, 1)) == [(b"0,", 7)]
-    assert add(buffer, packet(2, 8, 1), packet(3, 9, 1), packet(5, 10, 1)) == []
-    assert add(buffer, packet(1, 8)) == [(b"1,2,", 8), (b"3,", 9)]
-    assert add(buffer, packet(4, 10)) == [(b"4,5,", 10)]
-
-
-def test_an_empty_buffer() -> None:
-    """Nothing has come, so there is nothing to release; a packet seen twice is released once."""
-    buffer = VideoJitterBuffer()
-    assert buffer.pop() is None
-    assert add(buffer, packet(0, 7, 1), packet(0, 7, 1)) == [(b"0,", 7)]
-
-
-def test_a_hole_that_is_never_filled() -> None:
-    """A lost packet holds the stream up only until the buffer is full; a keyframe is asked for."""
-    buffer = VideoJitterBuffer()
-    add(buffer, packet(0, 0, 1))
-    released, asked = [], False
-    for sequence in range(2, 1000):
-        lost, frame = buffer.add(packet(sequence, sequence, 1))
-        asked |= lost
-        while frame is not None:
-            released.append(frame.timestamp)
-            frame = buffer.pop()
-    assert asked
-    assert released[-1] == 999
-    assert released == sorted(set(released))
-
-
-@few
-@given(st.permutations(range(8)), st.sets(st.integers(0, 7)), st.integers(0, 65535))
-def test_packets_in_any_order(order: list[int], ends: set[int], start: int) -> None:
-    """However packets arrive after the first, whole frames come out in order, each once."""
-    ends = ends | {7}
-    timestamps = [len([end for end in ends if end < number]) for number in range(8)]
-    buffer = VideoJitterBuffer()
-    packets = [
-        packet(start + 1 + number, 1 + timestamps[number], int(number in ends))
-        for number in range(8)
-    ]
-    released = add(buffer, packet(start, 0, 1), *(packets[number] for number in order))
-    assert b"".join(data for data, _ in released) == b"".join(
-        b"%d," % (start + number) for number in range(9)
-    )
-    assert [timestamp for _, timestamp in released] == list(range(len(ends) + 1))
 
 
 # Timestamps and the clock

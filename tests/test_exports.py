@@ -29,9 +29,9 @@ NAMES = [
     "VideoRecording",
     *("Block", "Channels", "Label", "Limit", "Live", "Range", "Rate", "Turn"),
     *("Box", "Peer", "Progress", "Session"),
-    *("CommandError", "ControlError", "MessageError", "NegotiationError", "ResultError"),
-    *("RtcStreamError", "SessionClosed", "SignatureError"),
-    *("Stream", "serve"),
+    *("CommandError", "ControlError", "EncoderError", "MessageError", "NegotiationError"),
+    *("ResultError", "RtcStreamError", "SessionClosed", "SignatureError"),
+    *("Bitrate", "Stream", "serve"),
 ]
 
 
@@ -147,6 +147,7 @@ def test_how_a_stream_describes_itself() -> None:
         "outputs": ["video", "data"],
         "limits": {"time_limit": None, "concurrency_limit": None},
         "maxFps": 15,
+        "shared": False,
         "take": None,
     }
     named = Stream(outline, title="Art", description="Mine.")
@@ -179,3 +180,14 @@ def test_a_rate_that_makes_no_sense(max_fps: float) -> None:
     """`max_fps` is a number above zero, or None."""
     with pytest.raises(ValueError, match="max_fps must be above zero, or None for no bound, not"):
         Stream(picture, max_fps=max_fps)
+
+
+def test_options_of_how_media_are_sent() -> None:
+    """A bitrate, a latency or a codec that there is not is refused with those that there are."""
+    with pytest.raises(ValueError, match="latency must be one of 'lowest', 'smooth', 'auto'"):
+        Stream(picture, latency="low")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="codec must be one of 'auto', 'vp8', 'h264', not 'av1'"):
+        Stream(picture, codec="av1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="50_000 <= least <= start <= most"):
+        Stream(picture, bitrate=1)
+    assert Stream(picture, bitrate=900_000).options.bitrate.most == 900_000

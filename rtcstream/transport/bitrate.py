@@ -43,10 +43,12 @@ BITS_PER_PIXEL = 5.5
 class BitrateController:
     """Follows what a receiver says that it can take.
 
-    Its own estimate (REMB, draft-alvestrand-rmcat-remb) is the bound; on top of it the rate falls
-    with loss above 10%, by half of that share, and rises by 5% with each report below 2%
-    (draft-ietf-rmcat-gcc section 6). Loss in between is taken for chance, which no lower rate
-    would mend.
+    Its own estimate (REMB, draft-alvestrand-rmcat-remb) is the bound, but for what it cannot know:
+    a still picture takes little, and an estimate that falls then falls to that little, though
+    nothing was in the way; so it is followed a step at a time. On top of it the rate falls with
+    loss above 10%, by half of that share, and rises by 5% with each report below 2%
+    (draft-ietf-rmcat-gcc section 6). Loss in between is taken for chance, which no lower rate would
+    mend.
     """
 
     LEAST_PACKETS = 300
@@ -55,35 +57,39 @@ class BitrateController:
 
     def __init__(self) -> None:
         self._remb: int | None = None
+        self._by_estimate: float | None = None
         self._by_loss: float | None = None
-        self._sent = self._octets = 0
+        self._sent = 0
         self._lost = 0.0
-        self._since: float | None = None
 
-    def on_estimate(self, bitrate: int) -> None:
-        """The receiver's estimate of what it can be sent, in bits a second."""
-        self._remb = bitrate
+    def on_estimate(self, estimate: int, sending: float, asked: int) -> None:
+        """The receiver's estimate of what it can be sent, while so much is, and the encoder is
+        asked for so much; in bits a second."""
+        falls = self._remb is None or estimate < 0.97 * self._remb
+        self._remb = estimate
+        rate = asked if self._by_estimate is None else self._by_estimate
+        if estimate >= rate:
+            self._by_estimate = estimate
+        elif falls:
+            self._by_estimate = max(estimate, 0.7 * rate) if sending < 0.5 * rate else estimate
 
-    def on_report(self, share_lost: float, packets: int, octets: int, now: float) -> None:
-        """The share that was lost of the packets sent since the last report; ``now`` in seconds."""
-        if self._since is None:
-            self._since = now
-            return
+    def on_report(self, share_lost: float, packets: int, asked: int) -> None:
+        """The share that was lost of the packets sent since the last report, while the encoder was
+        asked for so many bits a second."""
         self._sent += packets
-        self._octets += octets
         self._lost += share_lost * packets
         if self._sent < self.LEAST_PACKETS:
             return
-        share, sending = self._lost / self._sent, self._octets * 8 / max(now - self._since, 0.1)
-        self._sent, self._octets, self._lost, self._since = 0, 0, 0.0, now
+        share = self._lost / self._sent
+        self._sent, self._lost = 0, 0.0
         if share > STEP_DOWN:
-            self._by_loss = max((self._by_loss or sending) * (1 - share / 2), self.FLOOR)
+            self._by_loss = max((self._by_loss or asked) * (1 - share / 2), self.FLOOR)
         elif share < STEP_UP and self._by_loss is not None:
             rate = self._by_loss * 1.05 + 1000
-            self._by_loss = None if rate > 4 * sending else rate  # no longer what holds it back
+            self._by_loss = None if rate > 2 * asked else rate  # no longer what holds it back
 
     @property
     def target(self) -> int | None:
         """Bits a second that can be sent; None when nothing is known yet."""
-        known = [rate for rate in (self._remb, self._by_loss) if rate is not None]
+        known = [rate for rate in (self._by_estimate, self._by_loss) if rate is not None]
         return int(min(known)) if known else None

@@ -159,6 +159,10 @@ def starts_keyframe(codec: str, payload: bytes) -> bool:
         if not payload or payload[0] & 0x1F != 0x10:
             return False
         return is_keyframe(codec, vp8_depayload(payload) or b"\1")
-    # RFC 6184 section 5.2: a sequence parameter set, alone or first in an aggregate.
-    kind = payload[0] & 0x1F if payload else 0
-    return kind == 7 or (kind == 24 and len(payload) > 3 and payload[3] & 0x1F == 7)
+    # RFC 6184 section 5.2: a sequence parameter set, alone or in an aggregate.
+    kind, at = payload[0] & 0x1F if payload else 0, 1
+    while kind == 24 and at + 2 < len(payload):
+        if payload[at + 2] & 0x1F == 7:
+            return True
+        at += 2 + int.from_bytes(payload[at : at + 2], "big")
+    return kind == 7

@@ -13,7 +13,9 @@ from aiortc.codecs import get_encoder
 from aiortc.codecs.vpx import Vp8Encoder as FfmpegVp8
 from aiortc.codecs.vpx import vp8_depayload
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from av.video.frame import PictureType
 
+from ..errors import EncoderError
 from ..media import planes
 from . import h264, vpx
 from .bitrate import Bitrate
@@ -66,6 +68,7 @@ class FfmpegVp8Encoder:
             self._encoder.target_bitrate = self.bitrate
         self._pts += step
         frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
+        frame.pict_type = PictureType.NONE  # a decoded one says what it was
         payloads, _ = self._encoder.encode(frame, keyframe)
         return b"".join(vp8_depayload(payload) for payload in payloads)
 
@@ -76,8 +79,9 @@ class FfmpegVp8Encoder:
 class VideoEncoder:
     """One stream of pictures, of any sizes, as one codec says them.
 
-    ``target`` is what may be sent, in bits a second, where the network is known; the pictures get
-    smaller where it is too little for their size, rather than coarse.
+    ``target`` is what may be sent, in bits a second, where the network is known, and ``bitrate``
+    what is asked of the encoder, within the limits; the pictures get smaller where it is too little
+    for their size, rather than coarse.
     """
 
     SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
@@ -88,9 +92,10 @@ class VideoEncoder:
 
     def __init__(self, codec: RTCRtpCodecParameters, limits: Bitrate, hardware: bool) -> None:
         self.target: int | None = None
+        self.bitrate = 0
         self._codec = codec.name
         self._limits = limits
-        self._hardware = h264.hardware() if hardware and codec.name == "H264" else None
+        self._hardware = hardware
         self._encoder: Encoder | None = None
         self._picture_id = int.from_bytes(os.urandom(2), "big")
         self._pts: int | None = None
@@ -108,6 +113,7 @@ class VideoEncoder:
         self._clock += step
         least, start, most = self._limits.limits(frame.width, frame.height)
         bitrate = start if self.target is None else min(max(self.target, least), most)
+        self.bitrate = bitrate
         frame = self._fit(frame, bitrate)
         encoder = self._encoder
         if encoder is None or (encoder.width, encoder.height) != (frame.width, frame.height):
@@ -120,6 +126,7 @@ class VideoEncoder:
             data = encoder.encode(frame, step, keyframe)
         except Exception:
             self._encoder = None  # one bad frame ends nothing: the next gets a new encoder
+            self._hardware = False
             raise
         if not data:
             return None
@@ -140,8 +147,14 @@ class VideoEncoder:
         # More threads bring nothing to small pictures, and one session must not take all cores.
         threads = min(4 if width * height > 1280 * 720 else 2, max((os.cpu_count() or 1) // 2, 1))
         if self._codec == "H264":
-            name = self._hardware or "libx264"
-            return h264.H264Encoder(width, height, bitrate, most, threads, name)
+            # Asked here, on the encoder's thread: a driver takes its time.
+            if self._hardware and (name := h264.hardware()) is not None:
+                try:
+                    return h264.H264Encoder(width, height, bitrate, most, threads, name)
+                except EncoderError as error:  # this size, or as many at once, it cannot
+                    logger.warning("H.264 is encoded by libx264: %s", error)
+                    self._hardware = False
+            return h264.H264Encoder(width, height, bitrate, most, threads)
         if vpx.available():
             return vpx.Vp8Encoder(width, height, bitrate, threads)
         return FfmpegVp8Encoder(width, height, bitrate)

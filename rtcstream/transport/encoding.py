@@ -1,6 +1,7 @@
 """Media encoded once, on a thread of its own, for all who are sent it."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -81,7 +82,7 @@ class Encoding:
 
     def close(self) -> None:
         """End it; returns at once."""
-        raise NotImplementedError
+        self._sent.release()  # a thread that waits for a loop which delivers no more
 
     def _encode_next(self) -> list[tuple[Encoded, int]]:
         """Wait for what comes next and encode it; with its ``pts``. Raises Closed."""
@@ -102,7 +103,7 @@ class Encoding:
             logger.debug("the event loop ended before the encoder")
         finally:
             self._free()
-            if not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop has ended before
                 self._loop.call_soon_threadsafe(self.ended.set)
 
     def _deliver(self, encoded: Encoded, pts: int, viewers: deque[Viewer] | None = None) -> None:
@@ -150,15 +151,20 @@ class VideoEncoding(Encoding):
 
     def close(self) -> None:
         self._slot.close()
+        super().close()
         for timer in (self._keyframe_timer, self._slow_timer):
             if timer is not None:
                 timer.cancel()
 
     def join(self, viewer: Viewer) -> None:
-        joins_later = self._last is not None  # the very first frame is a keyframe in any case
-        super().join(viewer)
-        if joins_later:
+        if self._thread.ident is not None:  # the first frame of all is one anyway
             self.want_keyframe()
+        super().join(viewer)
+
+    @property
+    def bitrate(self) -> int:
+        """Bits a second that the encoder is asked for at present."""
+        return self._encoder.bitrate
 
     def retarget(self) -> None:
         """A viewer's target has changed: encode for the least of them, but for those far below
@@ -233,10 +239,11 @@ class VideoEncoding(Encoding):
         try:
             encoded = self._encoder.encode(self._last, pts, keyframe)
         except Exception as error:
+            encoded = None
             self.on_error(error)
-            return []
         if encoded is None:
-            self._keyframe_wanted |= keyframe
+            if keyframe:
+                self._keyframe_wanted = True
             return []
         if self._timeline is not None:
             self._timeline.mark(pts, ENCODED)
@@ -259,6 +266,7 @@ class AudioEncoding(Encoding):
 
     def close(self) -> None:
         self._queue.close()
+        super().close()
 
     def _encode_next(self) -> list[tuple[Encoded, int]]:
         frame = self._queue.take()

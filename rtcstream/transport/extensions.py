@@ -15,6 +15,9 @@ ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 TRANSPORT_SEQUENCE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
+IDS = range(1, 15)
+"""Those of the one-byte form (RFC 8285 section 4.2), in which ours are written."""
+
 START_BITRATE = 2000
 """kbit/s at which Chromium begins to send: from its own 300 it takes seconds to a sharp picture."""
 
@@ -38,10 +41,10 @@ def accept(transceiver: RTCRtpTransceiver, offered: MediaDescription) -> None:
     if transceiver.kind != "video":
         return
     known = {extension.uri for extension in transceiver._headerExtensions}
+    wanted = {PLAYOUT_DELAY, TRANSPORT_SEQUENCE} - known
+    taken = {e.uri: e.id for e in offered.rtp.headerExtensions if e.uri in wanted and e.id in IDS}
     transceiver._headerExtensions += [
-        RTCRtpHeaderExtensionParameters(id=extension.id, uri=extension.uri)
-        for extension in offered.rtp.headerExtensions
-        if extension.uri in {PLAYOUT_DELAY, TRANSPORT_SEQUENCE} - known
+        RTCRtpHeaderExtensionParameters(id=number, uri=uri) for uri, number in taken.items()
     ]
     feedback = RTCRtcpFeedback(type="transport-cc")
     for codec in transceiver._codecs:

@@ -13,10 +13,12 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 0.05
+INTERVAL = 0.1
 """Seconds between two reports while packets come."""
-LONGEST = 2000
-"""Packets that one report tells of; of a longer gap nothing is told."""
+LONGEST = 500
+"""Packets that one report tells of, so that it is one datagram; of a longer gap nothing is told."""
+ANEW = 3000
+"""So far behind, a number is no late packet: the numbers wrapped in a silence, or began anew."""
 TICK = 0.00025
 """Seconds, the unit of the times between packets; the reference time counts 256 of them."""
 NOT_RECEIVED, SMALL, LARGE = range(3)
@@ -29,7 +31,7 @@ class TransportFeedback:
         self._transport = transport
         self._arrivals: dict[int, float] = {}
         self._highest: int | None = None
-        self._next = 0
+        self._first = 0
         self._count = 0
         self._ssrc: tuple[int, int] | None = None
         self._due: asyncio.TimerHandle | None = None
@@ -38,13 +40,18 @@ class TransportFeedback:
     def add(self, number: int, ours: int, theirs: int) -> None:
         """A packet with the transport-wide sequence ``number`` has come: ``theirs`` is its source,
         ``ours`` that of the reports."""
-        if self._highest is None:
-            self._highest = self._next = number
-        unwrapped = self._highest + ((number - self._highest + 0x8000) & 0xFFFF) - 0x8000
-        self._highest = max(self._highest, unwrapped)
-        if unwrapped <= self._highest - LONGEST:
+        highest = number if self._highest is None else self._highest
+        step = ((number - highest + 0x8000) & 0xFFFF) - 0x8000
+        if self._highest is None or step < -ANEW:
+            self._arrivals.clear()
+            self._highest = self._first = number
+        elif step <= -LONGEST:
             return
-        self._arrivals.setdefault(unwrapped, time.monotonic())
+        else:
+            number = highest + step
+            self._highest = max(highest, number)
+            self._first = min(self._first, number)
+        self._arrivals.setdefault(number, time.monotonic())
         self._ssrc = (ours, theirs)
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(INTERVAL, self._report)
@@ -59,13 +66,14 @@ class TransportFeedback:
 
     def _report(self) -> None:
         self._due = None
-        if not self._arrivals or self._ssrc is None:
+        if self._highest is None or self._ssrc is None:
             return
-        arrivals, self._arrivals = self._arrivals, {}
-        last = max(arrivals)
-        first = max(min(self._next, min(arrivals)), last - LONGEST + 1)
-        packet = pack(*self._ssrc, self._count, first, last, arrivals)
-        self._next = max(last + 1, self._next)
+        last = self._highest
+        oldest = last - LONGEST + 1
+        # After a late packet, what was told of those behind it is told again.
+        self._arrivals = {n: at for n, at in self._arrivals.items() if n >= oldest}
+        packet = pack(*self._ssrc, self._count, max(self._first, oldest), last, self._arrivals)
+        self._first = last + 1
         self._count = (self._count + 1) & 0xFF
         self._sending = asyncio.ensure_future(self._send(packet))
 

@@ -38,6 +38,7 @@ class VideoJitterBuffer:
         self.round_trip = 0.1
         self._starts_keyframe = starts_keyframe
         self._packets: dict[int, RtpPacket] = {}
+        self._keyframes: set[int] = set()
         self._missing: dict[int, _Missing] = {}
         self._next: int | None = None
         self._highest = 0
@@ -51,11 +52,11 @@ class VideoJitterBuffer:
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
         """Take a packet; returns like aiortc's: whether the picture is lost, and a whole frame."""
-        number, lost = self._place(packet.sequence_number)
+        now = time.monotonic()
+        number, lost = self._place(packet.sequence_number, now)
         if number is None:
             return False, None
         assert self._next is not None
-        now = time.monotonic()
         if number - self._next >= self.CAPACITY:
             lost = True
             self._restart(number)
@@ -67,6 +68,8 @@ class VideoJitterBuffer:
             sample = now - missing.asked
             self.round_trip += (sample - self.round_trip) * (0.1 if sample > self.round_trip else 1)
         self._packets[number] = packet
+        if self._starts_keyframe(packet):
+            self._keyframes.add(number)
         return lost, self.pop()
 
     def pop(self) -> JitterFrame | None:
@@ -75,12 +78,12 @@ class VideoJitterBuffer:
             return None
         if self.awaiting_keyframe and not self._skip_to_keyframe():
             return None
-        packets = self._frame_at(self._next)
-        if packets is None:
+        end, whole = self._frame_end(self._next)
+        if not whole:
             return None
-        for _ in packets:
-            del self._packets[self._next]
-            self._next += 1
+        packets = [self._packets.pop(number) for number in range(self._next, end)]
+        self._keyframes.difference_update(range(self._next, end))
+        self._next = end
         self._released, self.awaiting_keyframe = True, False
         data = b"".join(packet._data for packet in packets)  # type: ignore[attr-defined]
         return JitterFrame(data=data, timestamp=packets[0].timestamp)
@@ -91,7 +94,7 @@ class VideoJitterBuffer:
         self._missing.clear()
 
     def asks(self, now: float | None = None) -> list[int]:
-        """The sequence numbers to ask for now (RFC 4585 section 6.2.1), in their order."""
+        """The sequence numbers to ask for now (RFC 4585 section 6.2.1), sorted as they are."""
         now = time.monotonic() if now is None else now
         patience = max(PATIENCE, 4 * self.round_trip)
         if any(now - missing.since > patience for missing in self._missing.values()):
@@ -102,9 +105,9 @@ class VideoJitterBuffer:
                 asks.append(number & 0xFFFF)
                 missing.due = now + max(REPEAT, self.round_trip)
                 missing.asked = missing.asked or now
-        return asks
+        return sorted(asks)
 
-    def _place(self, sequence_number: int) -> tuple[int | None, bool]:
+    def _place(self, sequence_number: int, now: float) -> tuple[int | None, bool]:
         """The packet's number, which never wraps, and whether the source has begun anew; None
         for one that is of no use.
 
@@ -123,9 +126,9 @@ class VideoJitterBuffer:
             self._restart(number)
             return number, True
         self._strange = None
-        if number < self._next and not self._released:
+        if number < self._next and not self._released and self._highest - number < self.CAPACITY:
             for skipped in range(number + 1, self._next):
-                self._missing.setdefault(skipped, _Missing(0.0, 0.0))
+                self._missing[skipped] = _Missing(now, now)
             self._next = number
         return (None if number < self._next else number), False
 
@@ -133,26 +136,36 @@ class VideoJitterBuffer:
         """Forget what there is: from here on the packets count that begin at this number."""
         self.lose()
         self._packets.clear()
+        self._keyframes.clear()
         self._next, self._highest = number, number - 1
 
     def _skip_to_keyframe(self) -> bool:
         """Go on at the first keyframe that is whole; whether there is one."""
-        for number in sorted(self._packets):
-            if self._starts_keyframe(self._packets[number]) and self._frame_at(number) is not None:
+        hole = self._next or 0
+        for number in sorted(self._keyframes):
+            if number < hole:  # of a frame that has been looked at, whatever it claims
+                continue
+            hole, whole = self._frame_end(number)
+            if whole:
                 self._next = number
                 self._packets = {n: packet for n, packet in self._packets.items() if n >= number}
-                self._missing = {n: each for n, each in self._missing.items() if n >= number}
+                self._keyframes = {n for n in self._keyframes if n >= number}
+                # What was given up behind it is wanted again.
+                now, missing = time.monotonic(), self._missing
+                holes = [n for n in range(number, self._highest) if n not in self._packets]
+                self._missing = {n: missing.get(n) or _Missing(now, now) for n in holes}
                 return True
         return False
 
-    def _frame_at(self, number: int) -> list[RtpPacket] | None:
-        """The packets of the frame that begins there, if all are there."""
-        packets: list[RtpPacket] = []
+    def _frame_end(self, number: int) -> tuple[int, bool]:
+        """How far the frame that begins there goes, up to its end or to what is missing; and
+        whether it is whole."""
+        timestamp = None
         while (packet := self._packets.get(number)) is not None:
-            if packets and packet.timestamp != packets[0].timestamp:
-                return packets  # a sender that sets no markers
-            packets.append(packet)
-            if packet.marker:
-                return packets
+            if timestamp is not None and packet.timestamp != timestamp:
+                return number, True  # a sender that sets no markers
+            timestamp = packet.timestamp
             number += 1
-        return None
+            if packet.marker:
+                return number, True
+        return number, False

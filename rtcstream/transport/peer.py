@@ -131,7 +131,8 @@ class PeerConnection(RTCPeerConnection):
         self.remote_ufrag = ices[0].usernameFragment
         sections = {media.rtp.muxId: media for media in description.media}
         for transceiver in self.getTransceivers():
-            extensions.accept(transceiver, sections[transceiver.mid or ""])
+            if (section := sections.get(transceiver.mid or "")) is not None:
+                extensions.accept(transceiver, section)
 
     async def answer(self) -> str:
         """The answer to the accepted offer, as SDP, with all of our candidates in it."""

@@ -7,18 +7,14 @@ from collections.abc import Callable
 from typing import Any, Generic
 
 import av
-from aiortc import RTCRtpReceiver, clock
+from aiortc import RTCRtpReceiver
 from aiortc.codecs import depayload
-from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import (
-    RTCP_PSFB_APP,
     AnyRtcpPacket,
     RtcpByePacket,
-    RtcpPsfbPacket,
     RtpPacket,
-    pack_remb_fci,
     unwrap_rtx,
 )
 
@@ -196,10 +192,14 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
 
 
 class VideoReceiver(MediaReceiver[av.VideoFrame]):
-    """Pictures, each as soon as its last packet is there; what is lost is asked for again."""
+    """Pictures, each as soon as its last packet is there; what is lost is asked for again.
+
+    A sender that can be told when its packets came (every browser) finds its own rate by that;
+    others keep theirs: aiortc's estimate, which would be sent to them, falls to a trickle with
+    every still picture.
+    """
 
     # Likewise.
-    _RTCRtpReceiver__remote_bitrate_estimator: RemoteBitrateEstimator
     _RTCRtpReceiver__rtcp_ssrc: int | None
 
     def __init__(self, transport: Any) -> None:
@@ -207,7 +207,6 @@ class VideoReceiver(MediaReceiver[av.VideoFrame]):
         super().__init__("video", transport, clock, VideoDecoder, self._buffer)
         self.feedback: TransportFeedback | None = None
         self._recovering: asyncio.Task[None] | None = None
-        self._reporting: asyncio.Task[None] | None = None
         self._keyframe_due = 0.0
         self._media_ssrc = 0
 
@@ -217,9 +216,8 @@ class VideoReceiver(MediaReceiver[av.VideoFrame]):
         await super().receive(parameters)
 
     async def stop(self) -> None:
-        for task in (self._recovering, self._reporting):
-            if task is not None:
-                task.cancel()
+        if self._recovering is not None:
+            self._recovering.cancel()
         if self.feedback is not None:
             self.feedback.close()
         await super().stop()
@@ -228,8 +226,6 @@ class VideoReceiver(MediaReceiver[av.VideoFrame]):
         number = packet.extensions.transport_sequence_number
         if self.feedback is not None and number is not None:
             self.feedback.add(number, self._RTCRtpReceiver__rtcp_ssrc or 0, packet.ssrc)
-        elif self.feedback is None:
-            self._estimate(packet)
         codec = self._RTCRtpReceiver__codecs.get(packet.payload_type)
         if codec is not None and codec.name != "rtx":  # a request names the packet's own source
             self._media_ssrc = packet.ssrc
@@ -239,20 +235,6 @@ class VideoReceiver(MediaReceiver[av.VideoFrame]):
         super().take(packet)
         if self._buffer.incomplete and (self._recovering is None or self._recovering.done()):
             self._recovering = asyncio.create_task(self._recover())
-
-    def _estimate(self, packet: RtpPacket) -> None:
-        """Tell a sender that is not told of arrivals what it may send (REMB)."""
-        sent_at = packet.extensions.abs_send_time
-        if sent_at is None or self._RTCRtpReceiver__rtcp_ssrc is None:
-            return
-        size = len(packet.payload) + packet.padding_size
-        found = self._RTCRtpReceiver__remote_bitrate_estimator.add(
-            sent_at, clock.current_ms(), size, packet.ssrc
-        )
-        if found is not None:
-            fci, ours = pack_remb_fci(*found), self._RTCRtpReceiver__rtcp_ssrc
-            report = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=ours, media_ssrc=0, fci=fci)
-            self._reporting = asyncio.create_task(self._send_rtcp(report))
 
     async def _recover(self) -> None:
         """Ask for what is missing, over and over, until nothing is."""

@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from aiortc.rtcrtpsender import random_sequence_number
 from pylibsrtp import ffi, lib  # type: ignore[attr-defined]
 
 from .clock import NTP_UNIX_OFFSET
-from .extensions import ABS_SEND_TIME, MID, PLAYOUT_DELAY
+from .extensions import ABS_SEND_TIME, IDS, MID, PLAYOUT_DELAY
 
 SOL_UDP, UDP_SEGMENT = 17, 103
 MOST_AT_ONCE = 40
@@ -30,13 +31,16 @@ HISTORY = 1024
 RESEND_INTERVAL = 0.01
 """Seconds between two retransmissions of one packet: less than a round trip that needs them."""
 BUFFER = 1500
+TRAILER = 16
+"""Bytes that encryption appends, at most (the tag of AES-GCM, RFC 7714 section 13.2)."""
 
-Lost = tuple[int, int, int, bytes]
-"""Sequence number, marker, timestamp and payload."""
+Packet = tuple[int, int, int, bytes, bytes]
+"""Sequence number, marker, timestamp, header extensions and payload."""
 
 
-class _Buffers:
-    """Room for the packets of one batch; encrypted in place, used by one thread."""
+class _Buffers(threading.local):
+    """Room for the packets of one batch; encrypted in place, each thread's own: an event loop
+    sends one batch after another."""
 
     def __init__(self) -> None:
         self.bytes = [bytearray(BUFFER) for _ in range(MOST_AT_ONCE)]
@@ -45,15 +49,15 @@ class _Buffers:
         self.length = ffi.new("int *")
 
 
+_buffers = _Buffers()
+
+
 class RtpWriter:
     """One RTP stream of a sender. All of it belongs to the event loop.
 
     ``playout_delay`` is what the receiver is asked for, the least and the most in units of 10 ms
     (the playout-delay header extension); None leaves it to the receiver.
     """
-
-    _buffers: _Buffers | None = None
-    """One for all: an event loop sends one batch after another."""
 
     def __init__(self, transport: RTCDtlsTransport, ssrc: int, rtx_ssrc: int) -> None:
         self.packets = 0
@@ -68,7 +72,8 @@ class RtpWriter:
         self._rtx_sequence_number = random_sequence_number()
         self._ids: dict[str, int] = {}
         self._mid = b""
-        self._history: list[Lost | None] = []
+        self._history: list[Packet | None] = []
+        self._allowance = 0
         self._resent_at: dict[int, float] = {}
         self._pair: Any = None
         self._socket: socket.socket | None = None
@@ -77,8 +82,9 @@ class RtpWriter:
     def configure(self, parameters: RTCRtpSendParameters, codec: RTCRtpCodecParameters) -> None:
         """Take what was negotiated."""
         self._payload_type = codec.payloadType or 0
-        self._ids = {extension.uri: extension.id for extension in parameters.headerExtensions}
-        self._mid = (parameters.muxId or "").encode()
+        self._ids = {e.uri: e.id for e in parameters.headerExtensions if e.id in IDS}
+        mid = (parameters.muxId or "").encode()
+        self._mid = mid if len(mid) <= 16 else b""  # longer ones have no one-byte form
         for other in parameters.codecs:
             if other.name == "rtx" and other.parameters.get("apt") == codec.payloadType:
                 self._rtx_type = other.payloadType
@@ -86,7 +92,12 @@ class RtpWriter:
             self._history = [None] * HISTORY
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Let go of the socket, for good."""
+        self._segments = False
+        self._history = []
+        self._release()
+
+    def _release(self) -> None:
         self._pair = None
         if self._socket is not None:
             self._socket.close()
@@ -96,16 +107,17 @@ class RtpWriter:
         """Send a frame; returns its bytes. Raises ConnectionError when there is no connection."""
         extensions = self._extensions()
         last = len(payloads) - 1
-        batch: list[Lost] = []
+        batch: list[Packet] = []
         for index, payload in enumerate(payloads):
-            packet = (self._sequence_number, int(index == last), timestamp, payload)
+            packet = (self._sequence_number, int(index == last), timestamp, extensions, payload)
             if self._history:
                 self._history[self._sequence_number % HISTORY] = packet
             self._sequence_number = (self._sequence_number + 1) & 0xFFFF
             batch.append(packet)
             if len(batch) == MOST_AT_ONCE or index == last:
-                self._write(batch, self._payload_type, self._ssrc, extensions)
+                self._write(batch, self._payload_type, self._ssrc)
                 batch = []
+        self._allowance = min(self._allowance + len(payloads), HISTORY)
         octets = sum(map(len, payloads))
         self.packets += len(payloads)
         self.octets += octets
@@ -113,19 +125,25 @@ class RtpWriter:
 
     def resend(self, sequence_numbers: Sequence[int]) -> None:
         """Answer a NACK, which may name thousands, the same over and over; by retransmission
-        packets (RFC 4588) where they were negotiated."""
+        packets (RFC 4588) where they were negotiated. No more is sent again than was sent: a
+        few bytes that ask would otherwise be answered with a megabyte."""
         now = time.monotonic()
-        batch: list[Lost] = []
+        extensions = self._extensions()
+        batch: list[Packet] = []
         for number in sequence_numbers:
+            number &= 0xFFFF  # aiortc's parser goes on behind the last
             index = number % HISTORY
             packet = self._history[index] if self._history else None
             if packet is None or packet[0] != number or now < self._resent_at.get(index, 0.0):
                 continue
+            if self._allowance <= 0:
+                break
+            self._allowance -= 1
             self._resent_at[index] = now + RESEND_INTERVAL
             if self._rtx_type is not None:
-                _, marker, timestamp, payload = packet
+                _, marker, timestamp, _, payload = packet
                 payload = number.to_bytes(2, "big") + payload
-                packet = (self._rtx_sequence_number, marker, timestamp, payload)
+                packet = (self._rtx_sequence_number, marker, timestamp, extensions, payload)
                 self._rtx_sequence_number = (self._rtx_sequence_number + 1) & 0xFFFF
             batch.append(packet)
             if len(batch) == MOST_AT_ONCE:
@@ -134,12 +152,13 @@ class RtpWriter:
         if batch:
             self._resend(batch)
 
-    def _resend(self, batch: list[Lost]) -> None:
+    def _resend(self, batch: list[Packet]) -> None:
         self.resent += len(batch)
         if self._rtx_type is None:
-            self._write(batch, self._payload_type, self._ssrc, self._extensions())
+            # As they were, to the bit: another text under the same number would give the key away.
+            self._write(batch, self._payload_type, self._ssrc)
         else:
-            self._write(batch, self._rtx_type, self._rtx_ssrc, self._extensions())
+            self._write(batch, self._rtx_type, self._rtx_ssrc)
 
     def _extensions(self) -> bytes:
         """The header extensions of all packets of a frame, in one-byte form (RFC 8285)."""
@@ -159,24 +178,24 @@ class RtpWriter:
         data += bytes(-len(data) % 4)
         return struct.pack("!HH", 0xBEDE, len(data) // 4) + data
 
-    def _write(self, batch: list[Lost], payload_type: int, ssrc: int, extensions: bytes) -> None:
+    def _write(self, batch: list[Packet], payload_type: int, ssrc: int) -> None:
         """Write packets, encrypt and send them."""
         transport = self._transport
         if transport.state != "connected":
             raise ConnectionError("there is no connection to send on")
-        if RtpWriter._buffers is None:
-            RtpWriter._buffers = _Buffers()
-        buffers = RtpWriter._buffers
+        buffers = _buffers
         session, length = transport._tx_srtp._srtp[0], buffers.length
-        first = 0x90 if extensions else 0x80
-        start = 12 + len(extensions)
         packets = []
-        for index, (number, marker, timestamp, payload) in enumerate(batch):
+        for index, (number, marker, timestamp, extensions, payload) in enumerate(batch):
             buffer = buffers.bytes[index]
+            first = 0x90 if extensions else 0x80
+            start = 12 + len(extensions)
             header = (first, marker << 7 | payload_type, number, timestamp, ssrc)
             struct.pack_into("!BBHLL", buffer, 0, *header)
             buffer[12:start] = extensions
             end = start + len(payload)
+            if end > BUFFER - TRAILER:
+                raise ValueError(f"a packet of {end} bytes is longer than {BUFFER - TRAILER}")
             buffers.views[index][start:end] = payload
             length[0] = end
             if lib.srtp_protect(session, buffers.pointers[index], length):
@@ -192,7 +211,7 @@ class RtpWriter:
         out, address = pair.protocol.transport, pair.remote_addr
         if self._segments and len(packets) > 1 and _equal(packets):
             if pair is not self._pair:
-                self.close()
+                self._release()
                 self._pair, self._socket = pair, _socket_of(out)
             if self._socket is not None and self._put_together(packets, address):
                 return
@@ -224,4 +243,8 @@ def _socket_of(transport: Any) -> socket.socket | None:
     """A socket of our own on a datagram transport's file; None through TURN."""
     get = getattr(transport, "get_extra_info", None)
     inner = get("socket") if get is not None else None
-    return None if inner is None else socket.socket(fileno=os.dup(inner.fileno()))
+    if inner is None or inner.fileno() < 0:
+        return None
+    own = socket.socket(fileno=os.dup(inner.fileno()))
+    own.setblocking(False)  # whatever the default of new sockets is
+    return own

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import struct
 import time
 from collections.abc import Callable
 from typing import Any, Literal
@@ -96,8 +97,8 @@ class MediaSender(RTCRtpSender):
         encoding = self._encoding = shared or self._make_encoding(codec)
         if not shared:
             encoding.on_error = lambda error: self.on_error(error)
-        encoding.join(self)
         try:
+            encoding.join(self)
             await encoding.ended.wait()
         finally:
             encoding.leave(self)
@@ -145,7 +146,9 @@ class VideoSender(MediaSender):
         self.latency: Latency = "auto"
         self.timeline: Timeline | None = None
         self._bitrate = BitrateController()
-        self._reported = (0, 0)
+        self._reported = 0
+        self._measured = (0.0, 0)
+        self._sent = 0.0
         self._awaiting_keyframe = True
 
     def close_source(self) -> None:
@@ -186,31 +189,39 @@ class VideoSender(MediaSender):
             if packet.fmt in (RTCP_PSFB_FIR, RTCP_PSFB_PLI):
                 encoding.want_keyframe()
             elif packet.fmt == RTCP_PSFB_APP:
-                self._on_estimate(packet.fci)
+                self._on_estimate(packet.fci, encoding.bitrate)
                 encoding.retarget()
         elif isinstance(packet, RtcpRrPacket | RtcpSrPacket):
             for report in packet.reports:
                 if report.ssrc == self._ssrc:
-                    self._on_report(report.fraction_lost / 256, report.jitter / VIDEO_RATE)
+                    share, jitter = report.fraction_lost / 256, report.jitter / VIDEO_RATE
+                    self._on_report(share, jitter, encoding.bitrate)
                     encoding.retarget()
             await super()._handle_rtcp_packet(packet)
 
-    def _on_estimate(self, fci: bytes) -> None:
+    def _on_estimate(self, fci: bytes, asked: int) -> None:
         try:
             bitrate, sources = unpack_remb_fci(fci)
-        except ValueError:
-            return  # another application's message (RFC 4585 section 6.4)
+        except (ValueError, struct.error):
+            return  # another application's message (RFC 4585 section 6.4), or cut short
         if self._ssrc in sources:
-            self._bitrate.on_estimate(bitrate)
+            self._bitrate.on_estimate(bitrate, self._sending(), asked)
 
-    def _on_report(self, share_lost: float, jitter: float) -> None:
+    def _sending(self) -> float:
+        """Bits a second that have been sent of late."""
         assert self._writer is not None
-        packets, octets = self._writer.packets, self._writer.octets
-        had_packets, had_octets = self._reported
-        self._reported = (packets, octets)
-        self._bitrate.on_report(
-            share_lost, packets - had_packets, octets - had_octets, time.monotonic()
-        )
+        now, octets = time.monotonic(), self._writer.octets
+        (since, had), sent = self._measured, self._sent
+        if now - since > 0.5:
+            self._sent = sent = (octets - had) * 8 / (now - since)
+            self._measured = (now, octets)
+        return sent
+
+    def _on_report(self, share_lost: float, jitter: float, asked: int) -> None:
+        assert self._writer is not None
+        packets = self._writer.packets
+        had, self._reported = self._reported, packets
+        self._bitrate.on_report(share_lost, packets - had, asked)
         if self.latency == "auto":
             if jitter > ROUGH:
                 self._writer.playout_delay = UNBOUNDED

@@ -1,5 +1,6 @@
 """When each frame passed each stage of its way, for those who ask where the time goes."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -18,26 +19,30 @@ class Timeline:
     UNDER_WAY, KEPT = 64, 300
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._under_way: dict[int, list[float | None]] = {}
         self._done: deque[Sequence[float | None]] = deque(maxlen=self.KEPT)
 
     def mark(self, pts: int, stage: int) -> None:
         """The frame has come so far now."""
-        marks = self._under_way.get(pts)
-        if marks is None:
-            if len(self._under_way) >= self.UNDER_WAY:  # replaced by newer ones on their way
-                self._under_way.pop(next(iter(self._under_way), pts), None)
-            marks = self._under_way[pts] = [None] * (SENT + 1)
-        marks[stage] = time.perf_counter()
-        if stage == SENT:
-            self._done.append(marks)
-            self._under_way.pop(pts, None)
+        now = time.perf_counter()
+        with self._lock:
+            marks = self._under_way.get(pts)
+            if marks is None:
+                if len(self._under_way) >= self.UNDER_WAY:  # replaced by newer ones on their way
+                    del self._under_way[next(iter(self._under_way))]
+                marks = self._under_way[pts] = [None] * (SENT + 1)
+            marks[stage] = now
+            if stage == SENT:
+                self._done.append(marks)
+                del self._under_way[pts]
 
     def summary(self) -> dict[str, tuple[float, float]]:
         """Median and 95th percentile of each stage of the last frames, in milliseconds, and of
         the ``total`` from the last packet received to the last one sent; without what no frame
         passed."""
-        done = list(self._done)
+        with self._lock:
+            done = list(self._done)
         if not done:
             return {}
         spans = [*zip(STAGES, range(SENT), range(1, SENT + 1), strict=True)]

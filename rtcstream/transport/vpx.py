@@ -101,6 +101,8 @@ class _Library:
         )
         vpx.vpx_codec_get_cx_data.argtypes = (c_void_p, POINTER(c_void_p))
         vpx.vpx_codec_get_cx_data.restype = POINTER(_Packet)
+        # With fewer than are given, so that ctypes calls it as what it is: variadic.
+        vpx.vpx_codec_control_.argtypes = (c_void_p, c_int)
         vpx.vpx_codec_destroy.argtypes = (c_void_p,)
         vpx.vpx_codec_err_to_string.restype = ctypes.c_char_p
         self.vpx = vpx
@@ -140,6 +142,8 @@ class Vp8Encoder:
     BUFFER = 1000  # milliseconds of the bitrate that a moment may take beyond its share
     MAX_KEYFRAME = 900  # percent of a usual frame: as many frame times as it takes to send
 
+    _open = False
+
     def __init__(self, width: int, height: int, bitrate: int, threads: int = 1) -> None:
         library = _library()
         config = library.default()
@@ -160,7 +164,6 @@ class Vp8Encoder:
         self._image.display_width, self._image.display_height = width, height
         self._image.x_shift = self._image.y_shift = 1
         self._pts = 0
-        self._open = False
         init = library.vpx.vpx_codec_enc_init_ver
         library.check(init(self._context, library.vp8, byref(config), 0, library.abi))
         self._open = True
@@ -182,6 +185,10 @@ class Vp8Encoder:
     def encode(self, frame: av.VideoFrame, step: int, keyframe: bool) -> bytes:
         """One yuv420p frame of the encoder's size, ``step`` ticks of 90 kHz after the last; empty
         when it is left out."""
+        if not self._open:
+            raise EncoderError("the encoder is closed")
+        if (frame.format.name, frame.width, frame.height) != ("yuv420p", self.width, self.height):
+            raise EncoderError(f"{frame!r} is no yuv420p frame of {self.width}x{self.height}")
         for index, plane in enumerate(frame.planes):
             self._image.planes[index] = plane.buffer_ptr
             self._image.strides[index] = plane.line_size
@@ -210,7 +217,7 @@ class Vp8Encoder:
 
     def _control(self, name: int, value: int) -> None:
         control = self._library.vpx.vpx_codec_control_
-        self._library.check(control(self._context, c_int(name), c_int(value)))
+        self._library.check(control(self._context, name, c_int(value)))
 
 
 @functools.cache
@@ -246,11 +253,12 @@ def available() -> bool:
         data = encoder.encode(frame, 3000, keyframe=True)
         encoder.close()
         decoder = av.CodecContext.create("vp8", "r")
-        decoded = decoder.decode(av.Packet(data))[0].to_ndarray()[:48, :64]
+        [picture] = decoder.decode(av.Packet(data))
+        decoded = picture.to_ndarray()[:48, :64]
         error = float(np.mean(np.abs(decoded.astype(int) - ramp)))
         if error > 4:
             raise EncoderError(f"its picture is {error:.0f} levels off")
-    except EncoderError as error:
+    except (EncoderError, av.FFmpegError, ValueError) as error:
         logger.info("VP8 through FFmpeg, whose bitrate changes cost a keyframe each: %s", error)
         return False
     return True

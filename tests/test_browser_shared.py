@@ -1,0 +1,142 @@
+"""A shared stream on its page: one sends, the others watch, and the controls are everybody's."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from playwright.async_api import Page, expect
+
+from rtcstream import Image, Live, Stream
+from rtcstream.examples import broadcast
+from tests.browser import Pages
+from tests.conftest import Serve
+from tests.footage import (
+    Watch,
+    counted,
+    left,
+    loaded,
+    loopback,
+    notice,
+    start,
+    until,
+    visit,
+)
+
+NO_CAMERA = """
+navigator.mediaDevices.getUserMedia = async () => { throw new Error("the camera was asked for"); };
+"""
+
+
+async def watch(page: Page) -> None:
+    """Press Watch, and wait until the pictures are seen."""
+    await page.click("#watch")
+    await until(page, "document.querySelector('#output').videoWidth")
+
+
+async def pictures(page: Watch) -> dict[int, Any]:
+    """Forty frames or more that a page presents from now on, by timestamp."""
+    frames = await page.next(40)
+    return {frame.rtp: frame.picture for frame in frames if frame.rtp is not None and frame.same}
+
+
+async def test_one_camera_and_two_viewers(serve: Serve, pages: Pages) -> None:
+    """Two who watch see the very pictures that the source sees; one who joins late sees one within
+    a second; and all are told when the source has left."""
+    async with counted(serve, broadcast.stream) as (url, sessions):
+        source, first, second = [
+            await visit(pages, url, *scripts) for scripts in ([], [NO_CAMERA], [NO_CAMERA])
+        ]
+        watches = [await Watch.on(page) for page in (source, first, second)]
+        await loaded(source)
+        await expect(source.locator("#start")).to_have_text("Send the camera")
+        await start(source)
+        await expect(source.locator("#watch")).to_be_hidden()
+        await watch(first)
+        await expect(first.locator("#preview")).to_be_hidden()
+
+        await watches[0].next(30)
+        waited = await second.evaluate(
+            """() => new Promise((resolve) => {
+              const since = performance.now();
+              const video = document.querySelector("#output");
+              video.requestVideoFrameCallback(() => resolve(performance.now() - since));
+              document.querySelector("#watch").click();
+            })"""
+        )
+        print(f"joined late: a picture after {waited:.0f} ms")
+        assert waited < 1000
+
+        shown = await asyncio.gather(*map(pictures, watches))
+        common = set(shown[0]) & set(shown[1]) & set(shown[2])
+        assert len(common) > 5, [len(each) for each in shown]
+        for at in common:
+            for other in shown[1:]:
+                assert np.abs(shown[0][at].astype(int) - other[at]).mean() < 2
+
+        caption = first.get_by_label("Caption")
+        await caption.fill("Hello")
+        await caption.press("Enter")
+        for page in (source, second):
+            await expect(page.get_by_label("Caption")).to_have_value("Hello")
+
+        await source.click("#start")
+        for page in (first, second):
+            await expect(notice(page, "source has left")).to_be_visible()
+            await expect(page.locator("#watch")).to_be_visible()
+        await left(sessions, 0)
+
+
+async def test_nobody_is_sending_yet(serve: Serve, pages: Pages) -> None:
+    """Who watches before anybody sends is told so, and sees the picture when somebody does."""
+    pages.expect_error("/session.*status of 409")
+    async with serve(Stream(loopback, shared=True)) as url:
+        viewer = await visit(pages, url, NO_CAMERA)
+        await viewer.click("#watch")
+        await expect(viewer.locator("#placeholder")).to_contain_text("Nobody is sending yet")
+        await expect(viewer.locator("#status")).to_have_text("Waiting for a source")
+        source = await visit(pages, url)
+        await start(source)
+        await until(viewer, "document.querySelector('#output').videoWidth")
+        await viewer.click("#start")
+        await expect(viewer.locator("#status")).to_have_text("Ready")
+        await viewer.click("#watch")
+        await viewer.click("#start")
+        await expect(viewer.locator("#status")).to_have_text("Ready")
+        await source.click("#start")
+
+
+async def test_somebody_sends_already(serve: Serve, pages: Pages) -> None:
+    """Who wants to send when another does is told so, and may watch instead."""
+    pages.expect_error("/session.*status of 409")
+    async with serve(Stream(loopback, shared=True)) as url:
+        source, other = await visit(pages, url), await visit(pages, url)
+        await start(source)
+        await other.click("#start")
+        await expect(notice(other, "Somebody is sending already")).to_be_visible()
+        await watch(other)
+        await expect(other.locator("#notices .notice")).to_have_count(0)
+
+
+async def test_shared_generator(serve: Serve, pages: Pages) -> None:
+    """A shared generator is started as any other; its page says whose the controls are."""
+
+    def shade(level: Live[int] = Live(50)) -> Iterator[Image]:
+        while True:
+            yield np.full((48, 64, 3), level.value, np.uint8)
+            time.sleep(0.02)
+
+    async with serve(Stream(shade, shared=True)) as url:
+        first, second = await visit(pages, url), await visit(pages, f"{url}?level=90")
+        await loaded(first)
+        await expect(first.locator("#start")).to_have_text("Start")
+        await expect(first.locator("#watch")).to_be_hidden()
+        await expect(first.locator("#everybodys")).to_be_visible()
+        await start(first)
+        await start(second)
+        # It was the first one's to begin with.
+        await expect(second.get_by_label("Level")).to_have_value("50")
+        await second.get_by_label("Level").fill("200")
+        await second.get_by_label("Level").press("Enter")
+        await expect(first.get_by_label("Level")).to_have_value("200")
