@@ -32,7 +32,6 @@ from aiortc import (
     rtp,
 )
 from aiortc.codecs import CODECS, depayload, get_decoder
-from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder as FfmpegVp8
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
@@ -113,8 +112,6 @@ METHODS: list[tuple[Callable[..., Any], str, str]] = [
     ),
     (RTCRtpReceiver._send_rtcp_nack, "async self, media_ssrc, lost", "nothing would be asked for"),
     (RTCRtpReceiver._send_rtcp_pli, "async self, media_ssrc", "a lost picture would stay lost"),
-    (H264Encoder._packetize, "packages", "H.264 would not be put into packets"),
-    (H264Encoder._split_bitstream, "buf", "H.264 would not be put into packets"),
     (FfmpegVp8.encode, "self, frame, force_keyframe=False", "there would be no VP8 but libvpx's"),
     (
         PEER["_RTCPeerConnection__connect"],
