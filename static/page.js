@@ -72,6 +72,7 @@ async function load() {
   controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
   find("controls-card").hidden = description.controls.length === 0;
   find("everybodys").hidden = !description.shared;
+  find("watch").querySelector("span").textContent = SHARED.follow(description.inputs);
   const complaints = controls.take(new URLSearchParams(location.search));
   complaints.forEach((text, index) => {
     notices.show(`query ${index}`, "warning", { title: "In this page’s address", text });
@@ -117,6 +118,7 @@ function waitingFor(state) {
   if (state in WAITING) return WAITING[state];
   if (records()) return "Press Record when you are ready";
   if (generates()) return "Working…";
+  if (document.body.dataset.watching === "true" && description?.outputs[0] === "data") return SHARED.results;
   return needs("video") ? "Waiting for the first frame" : "Waiting for the first sound";
 }
 

@@ -41,8 +41,11 @@ export const nameOf = (kinds) => kinds.map((kind) => NOUN[kind]).join(" or ");
 /** What the pages of a stream say that is shared. */
 export const SHARED = {
   send: (/** @type {import("./capture.js").Kind[]} */ kinds) => `Send the ${nameOf(kinds)}`,
-  choice: (/** @type {import("./capture.js").Kind[]} */ kinds) => `Send your ${nameOf(kinds)} to everybody, or watch`,
+  follow: (/** @type {import("./capture.js").Kind[]} */ kinds) => (kinds.includes("video") ? "Watch" : "Listen"),
+  choice: (/** @type {import("./capture.js").Kind[]} */ kinds) =>
+    `Send your ${nameOf(kinds)} to everybody, or ${SHARED.follow(kinds).toLowerCase()}`,
   nobody: "Nobody is sending yet. This begins by itself when somebody does.",
+  results: "What is sent is not shown here, its results are",
 };
 
 /** @param {import("./capture.js").Kind} kind */
@@ -53,7 +56,7 @@ export const explainLoss = (kind) => ({
 
 const TAKEN = {
   title: "Somebody is sending already",
-  text: "One at a time is shown to everybody. Press Watch to see what is being sent.",
+  text: "One at a time is sent to everybody. Join those who watch or listen instead.",
 };
 
 /** @type {Partial<Record<import("./errors.js").StreamErrorCode, (error: StreamError) => Words>>} */
@@ -125,7 +128,7 @@ export function explainEnd(reason) {
   if (reason === "the source has stopped") {
     return {
       title: "The source has left",
-      text: "Nobody is sending any more. Press Watch to wait for who comes next, or send yourself.",
+      text: "Nobody is sending any more. Wait with the others for who comes next, or send yourself.",
     };
   }
   const sentence = reason.charAt(0).toUpperCase() + reason.slice(1).replaceAll("_", " ");

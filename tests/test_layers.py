@@ -53,7 +53,7 @@ LADDER = [
     Room("signaling", "aiohttp"),
     Room("negotiator", "aiohttp aiortc"),
     Room("certificate", "cryptography"),
-    Room("server", "aiohttp"),
+    Room("server", "aiohttp uvloop"),
     Room("stream", "aiohttp"),
     Room("testing", "aiohttp aiortc av numpy"),
     Room("loading", "aiohttp"),

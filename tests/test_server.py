@@ -80,6 +80,7 @@ async def test_description(serve: Serve, client: aiohttp.ClientSession) -> None:
         ],
         "limits": {"time_limit": None, "concurrency_limit": None},
         "maxFps": None,
+        "shared": False,
         "take": None,
         "iceServers": [],
     }
