@@ -10,7 +10,7 @@ from typing import Any
 from pyee.asyncio import AsyncIOEventEmitter
 
 from . import messages
-from .calls import Call, describe_error
+from .calls import Call, Results, describe_error
 from .errors import MessageError, ResultError
 from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices
@@ -80,9 +80,7 @@ class Host(AsyncIOEventEmitter):
     def on_warning(self, text: str) -> None:
         self._say("warning", text)
 
-    def on_results(
-        self, results: tuple[tuple[str | None, Any], ...], pts: int | None, run: int
-    ) -> None:
+    def on_results(self, results: Results, pts: int | None, run: int) -> None:
         wire = None if pts is None else pts & 0xFFFFFFFF
         for name, data in results:
             try:

@@ -30,3 +30,8 @@ class MediaOptions:
             if getattr(self, name) not in allowed:
                 words = ", ".join(map(repr, allowed))
                 raise ValueError(f"{name} must be one of {words}, not {getattr(self, name)!r}")
+
+    @property
+    def hardware(self) -> bool:
+        """Whether to encode in hardware where there is one that can: it is used for H.264."""
+        return self.codec != "vp8"

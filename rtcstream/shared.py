@@ -63,7 +63,7 @@ class SharedRun(Host):
         super().__init__("shared", Peer(None, {}), asyncio.get_running_loop())
         self.signature = signature
         self.values = Values(controls)
-        self.broadcast = Broadcast(options.bitrate, options.codec == "auto", self.on_encoder_error)
+        self.broadcast = Broadcast(options.bitrate, options.hardware, self.on_encoder_error)
         self.worker: Worker | None = None
         self.members: tuple[Member, ...] = ()
         self.source: Member | None = None

@@ -142,7 +142,7 @@ class Stream:
             """Try encoders now, and not on the event loop when the first visitor comes."""
             leave_room()
             await asyncio.to_thread(vpx.available)
-            if self.options.codec != "vp8":
+            if self.options.hardware:
                 await asyncio.to_thread(h264.hardware)
 
         async def end_sessions(app: web.Application) -> None:

@@ -85,8 +85,7 @@ class Wiring:
             filtering = VideoFilter(
                 call, self._values, outlet, self._listener, self._options.max_fps
             )
-            receiver.trace(self.timeline)
-            filtering.timeline = self.timeline
+            receiver.timeline = filtering.timeline = self.timeline
             receiver.sink = self.counted(filtering.inbox.put)
             self.workers.append(filtering)
         elif signature.sound_in is not None:
@@ -184,7 +183,7 @@ class Wiring:
         if isinstance(sender, VideoSender):
             sender.limits, sender.latency = self._options.bitrate, self._options.latency
             sender.timeline = self.timeline
-            sender.hardware = self._options.codec != "vp8"
+            sender.hardware = self._options.hardware
             prefer(section, self._options.codec)
         self.senders.append(sender)
         if len(self.senders) == 2:  # the browser may hold the picture back until its sound comes

@@ -92,16 +92,6 @@ def test_each_frame_is_decoded_as_it_comes(
     assert decoding.decoder.dropped == 0
 
 
-def test_frames_that_a_packet_completed_together(decoding: Decoding) -> None:
-    """Further frames of the same codec need no parameters; without any before they are let go."""
-    first, second, *_ = stream("VP8", 8)
-    decoding.decoder.put_next(first)
-    decoding.decoder.put((VP8, first))
-    decoding.decoder.put_next(second)
-    decoding.decoder.start()
-    assert [decoding.next(), decoding.next()] == [expected(0), expected(1)]
-
-
 def test_a_change_of_codec(decoding: Decoding) -> None:
     """A peer may change to the other codec that was negotiated, and back."""
     decoding.decoder.start()

@@ -19,6 +19,7 @@ from rtcstream.errors import EncoderError
 from rtcstream.media import planes
 from rtcstream.transport import h264, vpx
 from rtcstream.transport.bitrate import Bitrate
+from rtcstream.transport.clock import VIDEO_TIME_BASE
 from rtcstream.transport.decoder import is_keyframe
 from rtcstream.transport.encoder import FfmpegVp8Encoder, VideoEncoder
 from rtcstream.transport.h264 import H264Encoder
@@ -136,7 +137,7 @@ def test_no_worse_than_aiortcs() -> None:
     mine, others = [], []
     for number, frame in enumerate(frames):
         mine.append(ours.encode(frame, STEP, False))
-        frame.pts, frame.time_base = number * STEP, h264.CLOCK
+        frame.pts, frame.time_base = number * STEP, VIDEO_TIME_BASE
         payloads, _ = theirs.encode(frame)
         others.append(b"".join(vp8_depayload(payload) for payload in payloads))
     assert all(mine) and all(others), "none is left out"

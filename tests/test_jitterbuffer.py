@@ -26,13 +26,12 @@ def single(*sequences: int) -> list[RtpPacket]:
 
 
 def add(buffer: VideoJitterBuffer, *packets: RtpPacket) -> list[tuple[bytes, int]]:
-    """What a receiver gets for these packets: first from `add`, then from `pop`."""
+    """What a receiver gets for these packets."""
     frames = []
     for each in packets:
-        _, frame = buffer.add(each)
-        while frame is not None:
+        buffer.add(each)
+        while (frame := buffer.pop()) is not None:
             frames.append((frame.data, frame.timestamp))
-            frame = buffer.pop()
     return frames
 
 
@@ -235,7 +234,7 @@ def test_packets_ever_further_before_the_first() -> None:
     """A peer that counts backwards does not make the buffer expect ever more."""
     buffer = keyframes_at()
     for number in range(60_000, 10_000, -99):
-        buffer.add(packet(number, 1))
+        add(buffer, packet(number, 1))
     assert len(buffer.asks(time.monotonic() + 0.001)) <= VideoJitterBuffer.CAPACITY
 
 
@@ -245,9 +244,10 @@ def test_a_full_buffer_begins_anew(capacity: int) -> None:
     buffer = VideoJitterBuffer()
     add(buffer, *single(0))
     for each in single(*range(2, capacity + 1)):
-        assert buffer.add(each) == (False, None)
-    lost, frame = buffer.add(*single(capacity + 1))
-    assert lost and frame is not None, "every packet is a keyframe here"
+        assert add(buffer, each) == [] and not buffer.awaiting_keyframe
+    buffer.add(*single(capacity + 1))
+    assert buffer.awaiting_keyframe
+    assert buffer.pop() is not None, "every packet is a keyframe here"
     assert len(buffer._packets) == len(buffer._keyframes) == len(buffer._missing) == 0
     assert not buffer.incomplete
 
@@ -255,8 +255,11 @@ def test_a_full_buffer_begins_anew(capacity: int) -> None:
 def test_a_frame_without_an_end() -> None:
     """A frame that never ends is given up when the buffer is full."""
     buffer = VideoJitterBuffer()
-    lost = [buffer.add(packet(number, 7))[0] for number in range(3000)]
-    assert lost.count(True) == 2
+    starts = set()
+    for number in range(3000):
+        assert add(buffer, packet(number, 7)) == []
+        starts.add(buffer._next)
+    assert starts == {0, buffer.CAPACITY, 2 * buffer.CAPACITY}
     assert len(buffer._packets) <= VideoJitterBuffer.CAPACITY
 
 
@@ -295,9 +298,9 @@ def test_late_duplicate_does_not_stop_the_pictures() -> None:
     """One packet of long ago is left out, and the next frame comes as ever."""
     buffer = VideoJitterBuffer()
     for each in single(*range(1000, 1300)):
-        assert buffer.add(each)[1] is not None
-    assert buffer.add(*single(1100)) == (False, None)
-    assert buffer.add(*single(1300))[1] is not None
+        assert add(buffer, each)
+    assert add(buffer, *single(1100)) == [] and not buffer.awaiting_keyframe
+    assert add(buffer, *single(1300))
 
 
 def test_source_that_starts_over_is_followed() -> None:
@@ -305,10 +308,10 @@ def test_source_that_starts_over_is_followed() -> None:
     buffer = VideoJitterBuffer()
     add(buffer, *single(*range(5000, 5010)))
     one, two, three = single(1000, 1001, 1002)
-    assert buffer.add(one) == (False, None)
-    lost, frame = buffer.add(two)
-    assert lost and frame is not None
-    assert buffer.add(three)[1] is not None
+    assert add(buffer, one) == [] and not buffer.awaiting_keyframe
+    buffer.add(two)
+    assert buffer.awaiting_keyframe and buffer.pop() is not None
+    assert add(buffer, three)
 
 
 @few
@@ -317,7 +320,7 @@ def test_any_numbers(numbers: list[int], keyframes: bool) -> None:
     """No sequence of numbers makes it fail, or keep more than it may."""
     buffer = VideoJitterBuffer(lambda packet: keyframes)
     for number in numbers:
-        buffer.add(packet(number, number // 3, number % 2))
+        add(buffer, packet(number, number // 3, number % 2))
         asks = buffer.asks()
         assert asks == sorted(asks)
         assert len(buffer._missing) <= VideoJitterBuffer.CAPACITY

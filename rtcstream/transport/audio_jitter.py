@@ -50,8 +50,8 @@ class AudioJitterBuffer:
         self._after_foreign: tuple[int, int] | None = None
         self._lateness, self._learned = 0.0, 0.0
 
-    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Take a packet; returns like aiortc's: whether a picture was lost (never), and a frame."""
+    def add(self, packet: RtpPacket) -> None:
+        """Take a packet; ``pop`` gives what is due."""
         number = packet.sequence_number
         if self._ssrc is None:
             self._begin(packet)
@@ -60,7 +60,7 @@ class AudioJitterBuffer:
             # appendix A.1).
             if (packet.ssrc, number) != self._after_foreign:
                 self._after_foreign = packet.ssrc, (number + 1) & 0xFFFF
-                return False, self.pop()
+                return
             self._begin(packet)
         self._after_foreign = None
         now = self._now()
@@ -70,7 +70,6 @@ class AudioJitterBuffer:
             self._learn(now - missed, now)
             if _ahead(number, self._next) >= 0:
                 self._waiting[number] = packet, now
-        return False, self.pop()
 
     def pop(self) -> SoundFrame | None:
         """The next packet, if it is there or no longer waited for."""

@@ -8,7 +8,6 @@ import numpy as np
 from aiortc.codecs import get_decoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.rtp import RtpPacket
 
 from .audio_jitter import AudioJitterBuffer, SoundFrame
 from .clock import AUDIO_RATE, SourceClock
@@ -79,25 +78,16 @@ class AudioReceiver(MediaReceiver[av.AudioFrame]):
         super().__init__("audio", transport, clock, AudioDecoder, self._packets)
         self._due: asyncio.TimerHandle | None = None
 
-    def take(self, packet: RtpPacket) -> None:
-        super().take(packet)
-        self._release_when_due()
-
     async def stop(self) -> None:
         if self._due is not None:
             self._due.cancel()
         await super().stop()
 
-    def _release_when_due(self) -> None:
-        """What waits for a missing packet goes on without it, even if nothing more comes."""
+    def _release(self) -> None:
+        super()._release()
+        # What waits for a missing packet goes on without it, even if nothing more comes.
         if self._due is not None:
             self._due.cancel()
         wait = self._packets.wait
         loop = asyncio.get_running_loop()
         self._due = None if wait is None else loop.call_later(wait, self._release)
-
-    def _release(self) -> None:
-        while (frame := self._packets.pop()) is not None:
-            frame.timestamp = self._unwrapper.map(frame.timestamp)
-            self._decoder.put_next(frame)
-        self._release_when_due()

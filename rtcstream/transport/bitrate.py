@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+LEAST = 100_000
+BITS_PER_PIXEL = 5.5
+"""A second, at 30 pictures: libvpx's is sharp on camera pictures by then."""
 STEP_UP, STEP_DOWN = 0.02, 0.10
 """Shares of lost packets below which the rate may rise, and above which it falls."""
 
@@ -33,11 +36,6 @@ class Bitrate:
         least = self.least or min(LEAST, self.start or most, most)
         start = self.start or max(least, most // 2)
         return least, start, most
-
-
-LEAST = 100_000
-BITS_PER_PIXEL = 5.5
-"""A second, at 30 pictures: libvpx's is sharp on camera pictures by then."""
 
 
 class BitrateController:

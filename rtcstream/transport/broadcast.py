@@ -11,7 +11,6 @@ from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
 from .encoding import AudioEncoding, Encoding, VideoEncoding
 from .slot import Slot
 from .sound import SoundQueue
-from .timeline import Timeline
 
 OPUS = RTCRtpCodecParameters("audio/opus", clockRate=AUDIO_RATE, channels=2)
 
@@ -61,7 +60,6 @@ class Broadcast:
         self.pictures = Pictures()
         self.sound: SoundQueue = SoundQueue()
         self.clocks = {"video": SourceClock(VIDEO_RATE), "audio": SourceClock(AUDIO_RATE)}
-        self.timeline = Timeline()
         self._limits = limits
         self._hardware = hardware
         self._on_error = on_error
@@ -74,8 +72,7 @@ class Broadcast:
         if encoding is None:
             if kind == "video":
                 slot, limits = self.pictures.add(), self._limits
-                timeline = self.timeline if len(self.pictures.slots) == 1 else None
-                encoding = VideoEncoding(self._loop, codec, slot, limits, self._hardware, timeline)
+                encoding = VideoEncoding(self._loop, codec, slot, limits, self._hardware)
             else:
                 encoding = AudioEncoding(self._loop, codec, self.sound)
             encoding.on_error = self._on_error

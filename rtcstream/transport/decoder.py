@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import av
-from aiortc.codecs.vpx import vp8_depayload
 from aiortc.jitterbuffer import JitterFrame
-from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+
+from .clock import VIDEO_TIME_BASE
+from .packets import vp8_data
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,6 @@ class Decoder(Generic[FrameT]):
         self._picture_lost = picture_lost
         self._tasks: deque[Task] = deque()
         self._changed = threading.Condition()
-        self._parameters: RTCRtpCodecParameters | None = None
         self._closed = False
         self._codec: Any = None
         self._codec_name: str | None = None
@@ -58,13 +58,7 @@ class Decoder(Generic[FrameT]):
             # for good.
             elif not self._closed and task[1].data and self._admit(task):
                 self._tasks.append(task)
-                self._parameters = task[0]
             self._changed.notify()
-
-    def put_next(self, frame: JitterFrame) -> None:
-        """A frame of the same codec as the last."""
-        if self._parameters is not None:
-            self.put((self._parameters, frame))
 
     def join(self) -> None:
         """Nothing to wait for: the thread is a daemon and ends by itself after ``put(None)``."""
@@ -158,7 +152,7 @@ def starts_keyframe(codec: str, payload: bytes) -> bool:
     if codec == "VP8":  # RFC 7741 section 4.2: a frame begins with S set, in partition 0
         if not payload or payload[0] & 0x1F != 0x10:
             return False
-        return is_keyframe(codec, vp8_depayload(payload) or b"\1")
+        return is_keyframe(codec, vp8_data(payload) or b"\1")
     # RFC 6184 section 5.2: a sequence parameter set, alone or in an aggregate.
     kind, at = payload[0] & 0x1F if payload else 0, 1
     while kind == 24 and at + 2 < len(payload):

@@ -3,7 +3,6 @@
 import logging
 import os
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Protocol
 
 import av
@@ -11,7 +10,6 @@ import cv2
 import numpy as np
 from aiortc.codecs import get_encoder
 from aiortc.codecs.vpx import Vp8Encoder as FfmpegVp8
-from aiortc.codecs.vpx import vp8_depayload
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from av.video.frame import PictureType
 
@@ -21,7 +19,8 @@ from . import h264, vpx
 from .bitrate import Bitrate
 from .clock import AUDIO_RATE, VIDEO_RATE, VIDEO_TIME_BASE
 from .decoder import is_keyframe
-from .packets import h264_payloads, vp8_payloads
+from .packets import h264_payloads, vp8_data, vp8_payloads
+from .sound import TIME_BASE
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ class FfmpegVp8Encoder:
         frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
         frame.pict_type = PictureType.NONE  # a decoded one says what it was
         payloads, _ = self._encoder.encode(frame, keyframe)
-        return b"".join(vp8_depayload(payload) for payload in payloads)
+        return b"".join(vp8_data(payload) for payload in payloads)
 
     def close(self) -> None:
         """Nothing to do."""
@@ -226,6 +225,6 @@ def _opus() -> av.AudioCodecContext:
     codec.format = "s16"
     codec.layout = "stereo"
     codec.bit_rate = 128_000
-    codec.time_base = Fraction(1, AUDIO_RATE)
+    codec.time_base = TIME_BASE
     codec.options = {"application": "audio", "frame_duration": "20"}
     return codec

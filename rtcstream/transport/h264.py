@@ -8,10 +8,10 @@ import av
 from av.video.frame import PictureType
 
 from ..errors import EncoderError
+from .clock import VIDEO_TIME_BASE
 
 logger = logging.getLogger(__name__)
 
-CLOCK = Fraction(1, 90_000)
 HARDWARE = ("h264_nvenc", "h264_qsv", "h264_v4l2m2m")
 FAST_PIXELS = 640 * 480
 """Larger pictures take a faster preset: what it costs in quality, their bitrate makes up for."""
@@ -57,7 +57,7 @@ class H264Encoder:
             raise EncoderError(f"{name}: {error}") from error
         codec.width, codec.height = width, height
         codec.pix_fmt = "yuv420p"
-        codec.time_base, codec.framerate = CLOCK, Fraction(30, 1)
+        codec.time_base, codec.framerate = VIDEO_TIME_BASE, Fraction(30, 1)
         codec.gop_size = 3000
         codec.max_b_frames = 0
         codec.thread_count = threads
@@ -90,7 +90,8 @@ class H264Encoder:
     def encode(self, frame: av.VideoFrame, step: int, keyframe: bool) -> bytes:
         """One yuv420p frame of the encoder's size, ``step`` ticks of 90 kHz after the last."""
         self._pts += step
-        frame.pts, frame.time_base = self._pts, CLOCK  # each time: PyAV rescales them in place
+        # Each time: PyAV rescales them in place.
+        frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
         frame.pict_type = PictureType.I if keyframe else PictureType.NONE
         try:
             return b"".join(bytes(packet) for packet in self._codec.encode(frame))

@@ -50,15 +50,14 @@ class VideoJitterBuffer:
         """Whether something is to be asked for, now or later."""
         return bool(self._missing) or (self.awaiting_keyframe and self._next is not None)
 
-    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Take a packet; returns like aiortc's: whether the picture is lost, and a whole frame."""
+    def add(self, packet: RtpPacket) -> None:
+        """Take a packet; ``pop`` gives what it has made whole."""
         now = time.monotonic()
-        number, lost = self._place(packet.sequence_number, now)
+        number = self._place(packet.sequence_number, now)
         if number is None:
-            return False, None
+            return
         assert self._next is not None
         if number - self._next >= self.CAPACITY:
-            lost = True
             self._restart(number)
         for skipped in range(self._highest + 1, number):
             self._missing[skipped] = _Missing(now, now)
@@ -70,7 +69,6 @@ class VideoJitterBuffer:
         self._packets[number] = packet
         if self._starts_keyframe(packet):
             self._keyframes.add(number)
-        return lost, self.pop()
 
     def pop(self) -> JitterFrame | None:
         """The next frame, if all its packets are there."""
@@ -94,7 +92,7 @@ class VideoJitterBuffer:
         self._missing.clear()
 
     def asks(self, now: float | None = None) -> list[int]:
-        """The sequence numbers to ask for now (RFC 4585 section 6.2.1), sorted as they are."""
+        """The sequence numbers to ask for now (RFC 4585 section 6.2.1): 16 bits each, sorted."""
         now = time.monotonic() if now is None else now
         patience = max(PATIENCE, 4 * self.round_trip)
         if any(now - missing.since > patience for missing in self._missing.values()):
@@ -107,30 +105,30 @@ class VideoJitterBuffer:
                 missing.asked = missing.asked or now
         return sorted(asks)
 
-    def _place(self, sequence_number: int, now: float) -> tuple[int | None, bool]:
-        """The packet's number, which never wraps, and whether the source has begun anew; None
-        for one that is of no use.
+    def _place(self, sequence_number: int, now: float) -> int | None:
+        """The packet's number, which never wraps; None for one that is of no use.
 
-        A number far off is a late duplicate, unless the one right after it comes too.
+        A number far off is a late duplicate, unless the one right after it comes too: then the
+        source has begun anew.
         """
         if self._next is None:
             self._next, self._highest = sequence_number, sequence_number - 1
-            return sequence_number, False
+            return sequence_number
         step = ((sequence_number - self._highest + 0x8000) & 0xFFFF) - 0x8000
         number = self._highest + step
         if step > self.MAX_DROPOUT or number <= self._next - self.MAX_MISORDER:
             known, self._strange = self._strange, (sequence_number + 1) & 0xFFFF
             if known != sequence_number:
-                return None, False
+                return None
             self._strange = None
             self._restart(number)
-            return number, True
+            return number
         self._strange = None
         if number < self._next and not self._released and self._highest - number < self.CAPACITY:
             for skipped in range(number + 1, self._next):
                 self._missing[skipped] = _Missing(now, now)
             self._next = number
-        return (None if number < self._next else number), False
+        return None if number < self._next else number
 
     def _restart(self, number: int) -> None:
         """Forget what there is: from here on the packets count that begin at this number."""

@@ -5,13 +5,13 @@ import ctypes.util
 import errno
 import functools
 import logging
-from pathlib import Path
 
 import av
 import numpy as np
 from aiortc.jitterbuffer import JitterFrame
 
 from .clock import AUDIO_RATE
+from .libraries import carried
 from .sound import Sound, to_frame
 
 logger = logging.getLogger(__name__)
@@ -25,12 +25,9 @@ SHORTEST_FRAME = AUDIO_RATE // 400
 @functools.cache
 def libopus() -> ctypes.CDLL | None:
     """The library: the one that a wheel of av carries, or else the system's, if it has one."""
-    package = Path(av.__file__).parent
-    # Where the tools that complete wheels put libraries: on Linux and Windows, and on macOS.
-    carried = [*package.parent.glob("av.libs/libopus[-.]*"), *package.glob(".dylibs/libopus[-.]*")]
-    name = str(carried[0]) if carried else ctypes.util.find_library("opus")
+    path = carried("opus") or ctypes.util.find_library("opus")
     try:
-        return ctypes.CDLL(name) if name else None
+        return ctypes.CDLL(str(path)) if path else None
     except OSError as error:
         logger.warning("libopus cannot be used, so lost sound is silence: %s", error)
         return None

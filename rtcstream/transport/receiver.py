@@ -52,18 +52,15 @@ class TimestampUnwrapper:
     """
 
     def __init__(self) -> None:
-        self.timeline: Timeline | None = None
         self._last: int | None = None
 
     def map(self, timestamp: int) -> int:
-        """A frame with this timestamp has been received whole."""
+        """The timestamp of the next frame, unwrapped."""
         if self._last is None:
             self._last = timestamp
         else:
             step = (timestamp - self._last) & 0xFFFFFFFF
             self._last += step if step < 1 << 31 else step - (1 << 32)
-        if self.timeline is not None:
-            self.timeline.mark(self._last, RECEIVED)
         return self._last
 
 
@@ -93,6 +90,9 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
     ) -> None:
         super().__init__(kind, transport)
         self.clock = clock
+        self.timeline: Timeline | None = None
+        """Where it is marked what is received and decoded."""
+        self._codec: RTCRtpCodecParameters | None = None
         self._decoder: Decoder[FrameT] = decoder(self._RTCRtpReceiver__decoder_error)
         self._jitter_buffer = jitter_buffer
         self._unwrapper = TimestampUnwrapper()
@@ -111,16 +111,12 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
 
         def observed(frame: FrameT) -> None:
             if frame.pts is not None:
-                if (timeline := self._unwrapper.timeline) is not None:
-                    timeline.mark(frame.pts, DECODED)
+                if self.timeline is not None:
+                    self.timeline.mark(frame.pts, DECODED)
                 self.clock.observe(frame.pts)
                 sink(frame)
 
         self._decoder.sink = observed
-
-    def trace(self, timeline: Timeline) -> None:
-        """Mark there what is received and decoded."""
-        self._unwrapper.timeline = timeline
 
     @property
     def dropped(self) -> int:
@@ -173,11 +169,17 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
             logger.debug("a payload of %s was left out: %s", codec.name, error)
             return
         packet._data = data  # type: ignore[attr-defined]
-        _, frame = self._jitter_buffer.add(packet)
-        while frame is not None:  # a packet that fills a hole may complete several
+        self._jitter_buffer.add(packet)
+        self._codec = codec
+        self._release()
+
+    def _release(self) -> None:
+        """Hand what is whole to the decoder: a packet that fills a hole may complete several."""
+        while self._codec is not None and (frame := self._jitter_buffer.pop()) is not None:
             frame.timestamp = self._unwrapper.map(frame.timestamp)
-            self._decoder.put((codec, frame))
-            frame = self._jitter_buffer.pop()
+            if self.timeline is not None:
+                self.timeline.mark(frame.timestamp, RECEIVED)
+            self._decoder.put((self._codec, frame))
 
     def _unwrapped(
         self, packet: RtpPacket, codec: RTCRtpCodecParameters

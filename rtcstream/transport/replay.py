@@ -10,10 +10,10 @@ from typing import Any
 
 import av
 from aiortc import MediaStreamTrack, RTCRtpSender, RTCSessionDescription
-from aiortc.mediastreams import VIDEO_TIME_BASE, AudioStreamTrack, MediaStreamError
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 from aiortc.rtp import RtpPacket, is_rtcp
 
-from .clock import VIDEO_RATE
+from .clock import VIDEO_RATE, VIDEO_TIME_BASE
 from .ice import LOOPBACK, IceOptions
 from .peer import PeerConnection
 

@@ -148,7 +148,7 @@ class VideoSender(MediaSender):
         self._bitrate = BitrateController()
         self._reported = 0
         self._measured = (0.0, 0)
-        self._sent = 0.0
+        self._rate = 0.0
         self._awaiting_keyframe = True
 
     def close_source(self) -> None:
@@ -211,11 +211,11 @@ class VideoSender(MediaSender):
         """Bits a second that have been sent of late."""
         assert self._writer is not None
         now, octets = time.monotonic(), self._writer.octets
-        (since, had), sent = self._measured, self._sent
+        since, had = self._measured
         if now - since > 0.5:
-            self._sent = sent = (octets - had) * 8 / (now - since)
+            self._rate = (octets - had) * 8 / (now - since)
             self._measured = (now, octets)
-        return sent
+        return self._rate
 
     def _on_report(self, share_lost: float, jitter: float, asked: int) -> None:
         assert self._writer is not None

@@ -9,7 +9,6 @@ when what it encodes can be decoded: ``available`` tries it, once.
 import ctypes
 import functools
 import logging
-import os
 from ctypes import POINTER, Structure, byref, c_int, c_int64, c_long, c_size_t, c_uint, c_void_p
 from pathlib import Path
 
@@ -17,10 +16,11 @@ import av
 import numpy as np
 
 from ..errors import EncoderError
+from .clock import VIDEO_RATE
+from .libraries import carried
 
 logger = logging.getLogger(__name__)
 
-CLOCK = 90_000
 REALTIME = 1  # VPX_DL_REALTIME
 FORCE_KEYFRAME = 1  # VPX_EFLAG_FORCE_KF
 FRAME_IS_KEY = 1  # VPX_FRAME_IS_KEY
@@ -148,7 +148,7 @@ class Vp8Encoder:
         library = _library()
         config = library.default()
         config.width, config.height, config.threads = width, height, threads
-        config.timebase_num, config.timebase_den = 1, CLOCK
+        config.timebase_num, config.timebase_den = 1, VIDEO_RATE
         config.lag_in_frames, config.resize_allowed, config.error_resilient = 0, 0, 0
         config.dropframe_threshold = 30
         config.end_usage = CBR
@@ -223,21 +223,13 @@ class Vp8Encoder:
 @functools.cache
 def _library() -> _Library:
     """libvpx as PyAV's wheel has it. Raises EncoderError."""
-    package = Path(av.__file__).parent
-    folders = (package.parent / "av.libs", package / ".dylibs")
-    found = [
-        entry
-        for folder in folders
-        if folder.is_dir()
-        for entry in sorted(folder.iterdir())
-        if "vpx" in entry.name
-    ]
-    if not found:
+    path = carried("vpx")
+    if path is None:
         raise EncoderError("this PyAV brings no libvpx of its own")
     try:
-        return _Library(found[0])
+        return _Library(path)
     except (OSError, AttributeError) as error:
-        raise EncoderError(f"{os.path.basename(found[0])} cannot be used: {error}") from error
+        raise EncoderError(f"{path.name} cannot be used: {error}") from error
 
 
 @functools.cache
