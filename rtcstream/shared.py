@@ -20,6 +20,7 @@ from .playout import Playout
 from .signature import Signature
 from .tracks import AudioFilter, VideoFilter
 from .transport.broadcast import Broadcast
+from .transport.receiver import VideoReceiver
 from .transport.sound import PacedQueue, SteadyQueue
 from .types import Peer
 from .wiring import GENERATOR_FPS, NothingToView, Wiring
@@ -99,7 +100,7 @@ class SharedRun(Host):
             self.worker = self._make_worker(wiring)
         if not self._watch(member, wiring) and not sends and not self.signature.out.results:
             raise NegotiationError("the offer takes nothing of what the stream gives")
-        wiring.watched = self.worker
+        wiring.watched, wiring.timeline = self.worker, self.broadcast.timeline
         self.members = (*self.members, member)
 
     def _watch(self, member: Member, wiring: Wiring) -> bool:
@@ -122,6 +123,8 @@ class SharedRun(Host):
             outlet = broadcast.pictures if signature.out.picture else None
             fps = self._options.max_fps
             filtering = VideoFilter(call, self.values, outlet, self, fps)
+            assert isinstance(camera, VideoReceiver)
+            camera.timeline = filtering.timeline = broadcast.timeline
             camera.sink = wiring.counted(filtering.inbox.put)
             return filtering
         if signature.sound_in is not None:

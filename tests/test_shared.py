@@ -110,6 +110,8 @@ async def test_one_publisher_and_its_viewers() -> None:
                 async with testing.connect(sessions):
                     pass
             assert viewer.session is not None
+            stages = (await viewer.message("stats"))["stages"]
+            assert {"decode", "function", "encode", "send", "total"} <= stages.keys()
             await source.session.end("enough")  # type: ignore[union-attr]
             end = await viewer.message("end")
             assert end["reason"] == "the source has stopped"

@@ -11,6 +11,7 @@ from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
 from .encoding import AudioEncoding, Encoding, VideoEncoding
 from .slot import Slot
 from .sound import SoundQueue
+from .timeline import Timeline
 
 OPUS = RTCRtpCodecParameters("audio/opus", clockRate=AUDIO_RATE, channels=2)
 
@@ -60,6 +61,7 @@ class Broadcast:
         self.pictures = Pictures()
         self.sound: SoundQueue = SoundQueue()
         self.clocks = {"video": SourceClock(VIDEO_RATE), "audio": SourceClock(AUDIO_RATE)}
+        self.timeline = Timeline()
         self._limits = limits
         self._hardware = hardware
         self._on_error = on_error
@@ -71,8 +73,10 @@ class Broadcast:
         encoding = self._encodings.get(codec.name)
         if encoding is None:
             if kind == "video":
+                # A picture's marks are of one way: that of the first codec.
+                timeline = None if self.pictures.slots else self.timeline
                 slot, limits = self.pictures.add(), self._limits
-                encoding = VideoEncoding(self._loop, codec, slot, limits, self._hardware)
+                encoding = VideoEncoding(self._loop, codec, slot, limits, self._hardware, timeline)
             else:
                 encoding = AudioEncoding(self._loop, codec, self.sound)
             encoding.on_error = self._on_error

@@ -16,7 +16,7 @@ from .bitrate import Bitrate
 from .encoder import AudioEncoder, Encoded, VideoEncoder
 from .slot import Closed, Slot
 from .sound import SoundQueue
-from .timeline import ENCODED, ENCODING, Timeline
+from .timeline import ENCODED, ENCODING, SENT, Timeline
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +123,10 @@ class Encoding:
             self._loop.call_soon(self._deliver, encoded, pts, viewers)
         else:
             self._sent.release()
+            self._note_sent(pts)
+
+    def _note_sent(self, pts: int) -> None:
+        """A frame has gone to all viewers."""
 
 
 class VideoEncoding(Encoding):
@@ -249,6 +253,10 @@ class VideoEncoding(Encoding):
         if self._timeline is not None:
             self._timeline.mark(pts, ENCODED)
         return [(encoded, pts)]
+
+    def _note_sent(self, pts: int) -> None:
+        if self._timeline is not None:
+            self._timeline.mark(pts, SENT)
 
     def _free(self) -> None:
         self._encoder.close()

@@ -31,7 +31,7 @@ from .encoding import AudioEncoding, Encoding, VideoEncoding
 from .rtp_writer import RtpWriter
 from .slot import Slot
 from .sound import SoundQueue
-from .timeline import SENT, Timeline
+from .timeline import Timeline
 
 logger = logging.getLogger(__name__)
 
@@ -173,8 +173,6 @@ class VideoSender(MediaSender):
         self._awaiting_keyframe = False
         super().deliver(encoded, pts)
         self.size = encoded.size
-        if self.timeline is not None:
-            self.timeline.mark(pts, SENT)
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
         encoding = self._encoding
