@@ -232,9 +232,12 @@ class Call:
                 "write `-> tuple[Image, T]` for results beside it"
             )
         given = dict(zip(promised, values, strict=False))
+        picture = self._picture(given["an image"]) if out.picture else None
+        if size is None and picture is not None:  # a generator's, which may be sent smaller
+            size = picture.width, picture.height
         results = _results(slots, values[len(promised) :], size)
         return Outcome(
-            picture=self._picture(given["an image"]) if out.picture else None,
+            picture=picture,
             sound=self._sound(given["samples"]) if out.sound else None,
             chunk=self._chunk(given["a chunk"]) if out.chunk else None,
             results=results,

@@ -13,7 +13,7 @@ from .controls import Control, Values
 from .errors import ControlError, NegotiationError
 from .options import MediaOptions
 from .session import MediaSession
-from .shared import SharedRun, SourceTaken
+from .shared import RunOver, SharedRun, SourceTaken
 from .signaling import Answer, Candidate, Fragment, Problem
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
@@ -106,6 +106,8 @@ class Sessions:
         session.on("closed", lambda reason: self._forget(session.id))
         try:
             answer = await session.negotiate(offer)
+        except RunOver:  # whoever ended it may have ended all
+            return await self.connect(offer, parameters, peer, ice)
         except NothingToView as error:
             raise Problem(
                 409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}

@@ -17,6 +17,7 @@ from .transport.slot import Closed, Slot, Superseded
 from .transport.sound import FRAME, PacedQueue
 
 MOST_SCHEDULED = 90
+"""Pictures and results ahead of their sound; to give more waits while sound is left to play."""
 
 Tell: TypeAlias = Callable[[int | None], None]
 """Told when something is shown or heard, with the ``pts`` of the picture then, if there is one."""

@@ -67,6 +67,8 @@ class MediaSession(Host):
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
+        if shared is not None:
+            shared.enter()
 
     # Negotiation
 
@@ -83,6 +85,8 @@ class MediaSession(Host):
                     call = Call(signature, self, self._event_loop, self._lock)
                     self._wiring.connect(call, counted=number == 0)
             answer = await self._connection.answer()
+            if self._shared is not None:
+                self._shared.check()
             if self._closing is not None:
                 raise NegotiationError("the session was ended before it began")
         except BaseException:

@@ -28,9 +28,16 @@ from .worker import Worker
 
 logger = logging.getLogger("rtcstream.session")
 
+TELL_INTERVAL = 0.03
+"""Seconds between two messages to all of what controls have become."""
+
 
 class SourceTaken(NegotiationError):
     """An offer to send to a run that has its source."""
+
+
+class RunOver(NegotiationError):
+    """The run has ended while its session was negotiated; there may be another."""
 
 
 class Member(Protocol):
@@ -72,6 +79,9 @@ class SharedRun(Host):
         self._lock = lock
         self._on_end = on_end
         self._ticking: asyncio.Task[None] | None = None
+        self._telling: asyncio.TimerHandle | None = None
+        self._setter: Member | None = None
+        self._entered = 0
         self._over = False
 
     def first(self, parameters: Mapping[str, str]) -> None:
@@ -79,11 +89,21 @@ class SharedRun(Host):
         if not self.members:
             self.values.first(parameters)
 
+    def enter(self) -> None:
+        """A session is to be negotiated: the run stays until it has left."""
+        self._entered += 1
+
+    def check(self) -> None:
+        """Raises RunOver once it has ended."""
+        if self._over:
+            raise RunOver("the stream has just ended: try again")
+
     def join(self, member: Member, wiring: Wiring) -> None:
         """Wire a session that has been offered: as the source, or to watch.
 
-        Raises NegotiationError: SourceTaken, NothingToView, or of the offer.
+        Raises NegotiationError: RunOver, SourceTaken, NothingToView, or of the offer.
         """
+        self.check()
         kinds = self.signature.inputs
         sends = any(wiring.is_sent(kind) for kind in kinds)
         if kinds and not sends and self.source is None:
@@ -105,7 +125,10 @@ class SharedRun(Host):
 
     def _watch(self, member: Member, wiring: Wiring) -> bool:
         """Let a member's senders send what is broadcast; whether there are any."""
-        senders = [wiring.send(kind, None) for kind in self.signature.out.kinds]
+        # Sound is encoded in Opus only: of the one queue, which is emptied once.
+        codecs = {"audio": "opus"}
+        kinds = self.signature.out.kinds
+        senders = [wiring.send(kind, None, codecs.get(kind)) for kind in kinds]
         for sender in senders:
             if sender is not None:
                 sender.broadcast = self.broadcast
@@ -130,7 +153,9 @@ class SharedRun(Host):
         if signature.sound_in is not None:
             microphone = wiring.receive("audio")
             broadcast.clocks["audio"] = microphone.clock
-            queue = broadcast.sound = SteadyQueue()
+            queue = None
+            if signature.out.sound:  # or else nobody would take what is in it
+                queue = broadcast.sound = SteadyQueue()
             listening = AudioFilter(call, self.values, queue, self)
             microphone.sink = wiring.counted(listening.inbox.put)
             return listening
@@ -152,19 +177,27 @@ class SharedRun(Host):
             member.post(messages.State("running"))
 
     def leave(self, member: Member) -> None:
-        """A member has gone."""
+        """A session that had entered has gone, whether it had joined or not."""
+        self._entered -= 1
         self.members = tuple(each for each in self.members if each is not member)
         self.values.forget(member.id)
         if member is self.source:
             self.end_soon("the source has stopped")
-        elif not self.members:
+        elif not self._entered:
             self.end_soon("nobody watches any more")
 
     def changed(self, setter: Member) -> None:
-        """A member has set a control: the others are shown its value."""
+        """A member has set a control: the others are shown its value, soon; a slider that is moved
+        must not be a message to everybody for each of its steps."""
+        self._setter = setter
+        if self._telling is None and not self._over:
+            self._telling = self._event_loop.call_later(TELL_INTERVAL, self._tell_values)
+
+    def _tell_values(self) -> None:
+        self._telling = None
         message = messages.Controls(None, self.values.to_json(), self.values.revision)
         for member in self.members:
-            if member is not setter:
+            if member is not self._setter:  # whose acknowledgement had them
                 member.post(message)
 
     def end_soon(self, reason: str) -> None:
@@ -172,8 +205,9 @@ class SharedRun(Host):
             return
         self._over = True
         self._on_end()
-        if self._ticking is not None:
-            self._ticking.cancel()
+        for task in (self._ticking, self._telling):
+            if task is not None:
+                task.cancel()
         if self.worker is not None:
             self.worker.stop()
         self.broadcast.close()

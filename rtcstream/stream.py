@@ -38,10 +38,9 @@ class Stream:
     The signature is the app: the ``Image`` or ``Samples`` parameter is the input, the return type
     the output, every other parameter a control (see the README's table). ``fn`` may be plain (it
     runs on a thread of each session), ``async``, a generator, a class (built once per session) or
-    an instance of one (shared by all sessions, its calls one at a time;
-    of a generator the call that makes it). ``Stream(video=f,
-    audio=g)`` has one of each in one session, with one set of controls: a name that both have must
-    mean the same.
+    an instance of one (shared by all sessions, its calls one at a time; of a generator the call
+    that makes it). ``Stream(video=f, audio=g)`` has one of each in one session, with one set of
+    controls: a name that both have must mean the same.
 
     ``title`` and ``description`` are shown on the page; they default to the function's name and
     the first paragraph of its docstring. ``max_fps`` bounds how often a function of pictures is
@@ -49,11 +48,11 @@ class Stream:
     default is 30. ``bitrate`` bounds each viewer's video, in bits a second: a number (the most), or
     a ``Bitrate``; by default it goes by the size of the picture. ``latency`` asks browsers to show
     pictures at once (``"lowest"``), to smooth them as they see fit (``"smooth"``), or to do the one
-    while the network is even and the other when it is not (``"auto"``). ``codec`` is preferred
-    where a visitor has it: ``"vp8"``, ``"h264"``, or ``"auto"``, which is H.264 where the machine
-    encodes it in hardware, or else the browser's choice. ``shared`` makes one run of the function
-    for all who watch: a generator's, or a filter's whose first visitor to send is the source; it is
-    encoded once, and its controls are everybody's.
+    while the network is even and the other when it is not, or when sound goes beside the pictures
+    (``"auto"``). ``codec`` is preferred where a visitor has it: ``"vp8"``, ``"h264"``, or
+    ``"auto"``, which is H.264 where the machine encodes it in hardware, or else the browser's
+    choice. ``shared`` makes one run of the function for all who watch: a generator's, or a filter's
+    whose first visitor to send is the source; it is encoded once, and its controls are everybody's.
 
     Raises SignatureError when a function's signature cannot be served, ValueError for options.
     """

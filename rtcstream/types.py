@@ -167,7 +167,7 @@ class Box:
     """A rectangle that the page draws over the picture.
 
     ``x``, ``y`` (left, top), ``width`` and ``height`` are in pixels of the picture that the
-    function was given; ``score`` is in 0..1.
+    function was given, or that a generator yields with it; ``score`` is in 0..1.
     """
 
     x: float

@@ -168,12 +168,17 @@ class Wiring:
         return receiver
 
     def send(
-        self, kind: str, source: VideoReceiver | AudioReceiver | None
+        self, kind: str, source: VideoReceiver | AudioReceiver | None, codec: str | None = None
     ) -> VideoSender | AudioSender | None:
-        """The sender of a kind, if the peer offers to receive it; by the clock of its source."""
+        """The sender of a kind, if the peer offers to receive it; by the clock of its source.
+
+        Raises NegotiationError when it must be of a ``codec`` that the offer has not.
+        """
         section = self._connection.section(kind)
         if section is None or section._offerDirection not in ("sendonly", "sendrecv"):
             return None
+        if codec is not None and not prefer(section, codec):
+            raise NegotiationError(f"the stream's {kind} is sent in {codec}; offer to receive that")
         section.direction = "sendrecv" if section.direction == "recvonly" else "sendonly"
         sender = section.sender
         assert isinstance(sender, VideoSender | AudioSender)
@@ -233,9 +238,14 @@ class Wiring:
 
     def restart(self, **options: float) -> None:
         """Let the generators begin anew."""
-        for worker in self.workers:
+        for worker in self._running:
             if isinstance(worker, GeneratorRuns):
                 worker.restart(**options)
+
+    @property
+    def _running(self) -> list[Worker]:
+        """The session's workers, or the shared run's."""
+        return self.workers if self.watched is None else [self.watched]
 
     def stop(self) -> None:
         """End all of it; returns at once."""
@@ -261,18 +271,17 @@ class Wiring:
         counted = video or self.senders
         frames = sum(sender.frames_sent for sender in counted)
         if not counted:
-            frames = sum(worker.calls for worker in self.workers)
+            frames = sum(worker.calls for worker in self._running)
         sent = sum(sender.bytes_sent for sender in self.senders)
         return time.monotonic(), self.frames_in, frames, sent
 
     def stats(
         self, seconds: float, frames_in: float, frames_out: float, sent: float
     ) -> messages.Stats:
-        workers = self.workers if self.watched is None else [self.watched]
-        durations = [d for worker in workers for d in list(worker.durations)]
-        filters = [worker for worker in workers if isinstance(worker, VideoFilter)]
+        durations = [d for worker in self._running for d in list(worker.durations)]
+        filters = [worker for worker in self._running if isinstance(worker, VideoFilter)]
         video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
-        dropped = sum(each.dropped for each in (*self.workers, *self.receivers))
+        dropped = sum(each.dropped for each in (*self._running, *self.receivers))
         return messages.Stats(
             fps_in=round(frames_in / seconds, 1),
             fps_out=round(frames_out / seconds, 1),

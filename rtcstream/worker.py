@@ -9,7 +9,7 @@ from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from .calls import Call
+from .calls import Call, Results
 from .controls import Values
 from .errors import SessionClosed
 from .messages import StateValue
@@ -31,9 +31,7 @@ class Listener(Protocol):
     def on_warning(self, text: str) -> None:
         """Something that the visitor should know."""
 
-    def on_results(
-        self, results: tuple[tuple[str | None, Any], ...], pts: int | None, run: int
-    ) -> None:
+    def on_results(self, results: Results, pts: int | None, run: int) -> None:
         """Results of the frame whose unwrapped RTP timestamp is ``pts``."""
 
 

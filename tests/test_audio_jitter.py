@@ -30,7 +30,7 @@ class Listening:
 
     def add(self, *packets: RtpPacket) -> list[int]:
         """The numbers that these packets release."""
-        released = []
+        released: list[int] = []
         for each in packets:
             self.buffer.add(each)
             released += self.pop()

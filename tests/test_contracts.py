@@ -5,11 +5,8 @@ comes with the sentence that says what would break.
 """
 
 import inspect
-import queue
 import time
-from collections.abc import AsyncIterator, Callable
-from fractions import Fraction
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import aioice
@@ -26,36 +23,26 @@ from aiortc import (
     RTCRtpReceiver,
     RTCRtpSender,
     RTCSctpTransport,
-    RTCSessionDescription,
     clock,
     rtcrtpsender,
     rtp,
 )
-from aiortc.codecs import CODECS, depayload, get_decoder
+from aiortc.codecs import depayload, get_decoder
 from aiortc.codecs.vpx import Vp8Encoder as FfmpegVp8
 from aiortc.jitterbuffer import JitterFrame
-from aiortc.mediastreams import VIDEO_TIME_BASE
-from aiortc.rtcicetransport import parse_stun_turn_uri
 from aiortc.rtcrtpparameters import (
     RTCRtpCodecParameters,
     RTCRtpReceiveParameters,
     RTCRtpSendParameters,
 )
-from aiortc.rtcrtptransceiver import RTCRtpTransceiver
-from aiortc.sdp import SessionDescription
-from aiortc.utils import uint16_add
 
-from rtcstream import Image, Stream, testing
 from rtcstream.media import to_frame
 from rtcstream.transport.audio_receiver import AudioReceiver
 from rtcstream.transport.clock import NTP_UNIX_OFFSET
 from rtcstream.transport.decoder import FFMPEG_NAMES
 from rtcstream.transport.encoder import AudioEncoder, Encoded, FfmpegVp8Encoder
-from rtcstream.transport.extensions import PLAYOUT_DELAY, START_BITRATE, TRANSPORT_SEQUENCE
-from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.transport.peer import PeerConnection
 from rtcstream.transport.receiver import MediaReceiver, VideoReceiver
-from rtcstream.transport.replay import Replay
 from rtcstream.transport.rtp_writer import TRAILER, RtpWriter
 from rtcstream.transport.sender import AudioSender, MediaSender, VideoSender
 from rtcstream.transport.sound import to_frame as to_sound
@@ -261,29 +248,6 @@ async def test_aiortc_reads_what_we_send() -> None:
     assert sender._RTCRtpSender__rtp_timestamp == 5
 
 
-def same(image: Image) -> Image:
-    return image
-
-
-async def test_where_our_packets_leave() -> None:
-    """The encryption of a connected transport, and the socket of the pair that ICE chose."""
-    async with testing.connect(Stream(same)) as peer:
-        transport = peer._connection.sctp.transport  # type: ignore[union-attr]
-        assert transport.state == "connected"
-        assert isinstance(transport._tx_srtp, pylibsrtp.Session)
-        pair = transport.transport._connection._nominated[1]
-        assert pair.remote_addr[0] == "127.0.0.1"
-        assert pair.protocol.transport.get_extra_info("socket").fileno() > 0
-        assert "self.transport.sendto(data, addr)" in inspect.getsource(type(pair.protocol))
-    assert not transport.transport._connection._nominated, "before the socket is closed"
-    relay: Any = SimpleNamespace()
-    assert aioice.turn.TurnTransport.get_extra_info(relay, "socket") is None
-    assert list(inspect.signature(aioice.turn.TurnTransport.sendto).parameters)[1:] == [
-        "data",
-        "addr",
-    ]
-
-
 def test_what_encrypts() -> None:
     """libsrtp encrypts where the packet lies, as much longer as we leave room for, as pylibsrtp."""
     policy = pylibsrtp.Policy(
@@ -300,29 +264,9 @@ def test_what_encrypts() -> None:
     assert bytes(buffer) == pylibsrtp.Session(policy).protect(packet)
 
 
-async def test_what_an_offer_gives_a_transceiver(connection: PeerConnection) -> None:
-    """A transceiver's extensions and codecs are lists of its own, which its answer has."""
-    offering = PeerConnection(IceOptions(addresses=LOOPBACK))
-    offering.addTransceiver("video", "sendrecv")
-    await offering.setLocalDescription(await offering.createOffer())
-    mid, extension = "a=mid:", f"a=extmap:9 {TRANSPORT_SEQUENCE}\r\na=rtcp-fb:97 transport-cc\r\n"
-    offer = offering.localDescription.sdp.replace(mid, extension + mid, 1)
-    twice = offer.replace(mid, f"a=extmap:15 {PLAYOUT_DELAY}\r\n{extension}{mid}", 1)
-    await connection.accept(twice)
-    [transceiver] = connection.getTransceivers()
-    taken = [e.id for e in transceiver._headerExtensions if e.uri == TRANSPORT_SEQUENCE]
-    assert taken == [9], "once, however often it is offered"
-    assert PLAYOUT_DELAY not in {e.uri for e in transceiver._headerExtensions}, "15 is no number"
-    answer = await connection.answer()
-    assert f"a=extmap:9 {TRANSPORT_SEQUENCE}" in answer
-    assert "a=rtcp-fb:97 transport-cc" in answer
-    assert f"x-google-start-bitrate={START_BITRATE}" in answer
-    assert all("x-google-start-bitrate" not in c.parameters for c in CODECS["video"]), "of all"
-    await offering.close()
-
-
 async def test_a_packet_reaches_our_decoder() -> None:
-    """aiortc's receiver depayloads a packet, and hands frames to our buffer, mapper and decoder."""
+    """A packet that comes aiortc's way is depayloaded, and our decoder gets whole frames in order,
+    with timestamps that do not wrap."""
     receiver = VideoReceiver(dtls())
     taken: list[tuple[str, bytes, int]] = []
 
@@ -336,7 +280,6 @@ async def test_a_packet_reaches_our_decoder() -> None:
         payload = b"\x10\0%d" % sequence  # of a keyframe
         packet = rtp.RtpPacket(96, 1, sequence, timestamp, 9, payload)
         await receiver._handle_rtp_packet(packet, arrival_time_ms=0)
-        receiver._decoder._parameters = VP8
     assert taken == [
         ("VP8", b"\x001", 2**32 - 1),
         ("VP8", b"\x002", 2**32 + 5),
@@ -347,107 +290,10 @@ async def test_a_packet_reaches_our_decoder() -> None:
 
 
 def test_what_stands_in_for_aiortcs_parts() -> None:
-    """aiortc's receiver calls of its buffer, mapper and decoder what ours have, and no more."""
+    """aiortc's receiver ends its decoder by what ours has."""
     source = inspect.getsource(RTCRtpReceiver)
-    for call in (
-        "self.__jitter_buffer.add(packet)",
-        "self.__timestamp_mapper.map(",
-        "self.__decoder_queue.put((codec, encoded_frame))",
-        "self.__decoder_queue.put(None)",
-        "self.__decoder_thread.join()",
-    ):
+    for call in ("self.__decoder_queue.put(None)", "self.__decoder_thread.join()"):
         assert call in source
-
-
-@pytest.fixture
-async def connection() -> AsyncIterator[PeerConnection]:
-    """A peer connection of ours on the loopback interface."""
-    connection = PeerConnection(IceOptions(addresses=LOOPBACK))
-    yield connection
-    await connection.close()
-
-
-async def test_aiortc_makes_our_transceiver(connection: PeerConnection) -> None:
-    """A transceiver has our sender and receiver of its kind, and aiortc keeps to these."""
-    sound = connection.addTransceiver("audio", "sendrecv")
-    assert (type(sound.sender), type(sound.receiver)) == (AudioSender, AudioReceiver)
-    transceiver = connection.addTransceiver("video", "sendrecv")
-    assert isinstance(transceiver.sender, VideoSender)
-    assert isinstance(transceiver.receiver, VideoReceiver)
-    assert transceiver.receiver._RTCRtpReceiver__rtcp_ssrc == transceiver.sender._ssrc
-    assert connection.getSenders() == [sound.sender, transceiver.sender]
-    assert connection.getReceivers() == [sound.receiver, transceiver.receiver]
-    assert transceiver._offerDirection is None, "session.py reads it"
-    assert {"_RTCRtpTransceiver__sender", "_RTCRtpTransceiver__receiver"} <= vars(
-        RTCRtpTransceiver("video", transceiver.receiver, transceiver.sender)
-    ).keys()
-
-
-async def test_our_answer_asks_for_copies_of_sound(connection: PeerConnection) -> None:
-    """A section's codecs are its own, so that our answer can say what it wants of Opus."""
-    offering = PeerConnection(IceOptions(addresses=LOOPBACK))
-    offering.addTransceiver("audio", "sendrecv")
-    await offering.setLocalDescription(await offering.createOffer())
-    await connection.accept(offering.localDescription.sdp)
-    assert "useinbandfec=1" in await connection.answer()
-    assert CODECS["audio"][0].parameters == {}, "of all connections"
-    await offering.close()
-
-
-async def test_aiortc_guards_our_channel(
-    connection: PeerConnection, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A message that the SCTP transport cannot take is dropped and logged, and raises nothing."""
-    connection.createDataChannel("rtcstream")
-    assert connection.sctp is not None
-    assert "await self._data_channel_receive(" in inspect.getsource(RTCSctpTransport)
-    with caplog.at_level("WARNING"):
-        await connection.sctp._data_channel_receive(0, 51, b"\xff")  # text that is not UTF-8
-        await connection.sctp._data_channel_receive(0, 50, b"\x03" + bytes(11))
-        await connection.sctp._data_channel_receive(0, 50, b"\x03" + bytes(11))  # opened twice
-    assert all("a data-channel message was dropped" in r.getMessage() for r in caplog.records)
-    assert caplog.records
-
-
-async def test_what_an_sctp_transport_has(connection: PeerConnection) -> None:
-    """The window that is left and the fragments that wait, by which a flood is noticed."""
-    connection.createDataChannel("rtcstream")
-    assert connection.sctp is not None
-    assert connection.sctp._advertised_rwnd == 1024 * 1024
-    assert connection.sctp._inbound_streams == {}
-    assert connection.sctp._get_inbound_stream(0).reassembly == []
-
-
-async def test_where_aioice_gathers(connection: PeerConnection) -> None:
-    """Only the addresses that were asked for are bound, and none is resolved or asked outside."""
-    connection.addTransceiver("video", "sendrecv")
-    connection.createDataChannel("rtcstream")
-    await connection.setLocalDescription(await connection.createOffer())
-    sdp = connection.localDescription.sdp
-    candidates = [line.split() for line in sdp.splitlines() if line.startswith("a=candidate:")]
-    assert candidates
-    assert {(fields[4], fields[7]) for fields in candidates} == {("127.0.0.1", "host")}
-    gatherer = connection.getTransceivers()[0].receiver.transport.transport.iceGatherer
-    assert isinstance(gatherer._connection, aioice.Connection)
-    assert gatherer._connection.stun_server is None and gatherer._connection.turn_server is None
-
-
-async def test_what_a_description_has(connection: PeerConnection) -> None:
-    """aiortc's parser gives the fields by which an offer is judged before it is used."""
-    connection.addTransceiver("video", "sendrecv")
-    offer: RTCSessionDescription = await connection.createOffer()
-    await connection.setLocalDescription(offer)
-    [media] = SessionDescription.parse(connection.localDescription.sdp).media
-    assert media.kind == "video"
-    assert media.dtls is not None and media.dtls.fingerprints
-    assert media.ice is not None and media.ice.usernameFragment
-
-
-def test_how_aiortc_reads_a_server() -> None:
-    """aiortc's parser of server addresses refuses what is none, as we rely on it to."""
-    assert parse_stun_turn_uri("turn:a.example?transport=tcp")["host"] == "a.example"
-    with pytest.raises(ValueError):
-        parse_stun_turn_uri("http://a.example")
 
 
 def test_what_an_encoder_has() -> None:
@@ -485,25 +331,8 @@ def test_what_is_negotiated() -> None:
 
 
 def test_what_packets_are_made_with() -> None:
-    """The functions and numbers that our sender shares with aiortc's mean what they did."""
-    assert vars(rtcrtpsender)["RTP_HISTORY_SIZE"] == rtp.RTP_HISTORY_SIZE
+    """The functions and numbers that we share with aiortc mean what they did."""
     assert all(0 <= rtcrtpsender.random_sequence_number() < 2**15 for _ in range(100))
     seconds = (clock.current_ntp_time() >> 32) - NTP_UNIX_OFFSET
     assert abs(seconds - time.time()) < 5
-    assert uint16_add(65535, 1) == 0
-    packet = rtp.RtpPacket()
-    assert packet.extensions.abs_send_time is None and packet.extensions.mid is None
-    assert Fraction(1, 90_000) == VIDEO_TIME_BASE
-
-
-async def test_what_a_replay_hooks_into(connection: PeerConnection) -> None:
-    """A transceiver made with a track has aiortc's own parts, with what it hooks into."""
-    transceiver = connection.addTransceiver(Replay([b""], 30), "sendrecv")
-    sender, receiver = transceiver.sender, transceiver.receiver
-    assert type(sender) is RTCRtpSender and type(receiver) is RTCRtpReceiver
-    assert inspect.iscoroutinefunction(sender.transport._send_rtp)
-    handle = inspect.signature(receiver._handle_rtp_packet)
-    assert inspect.iscoroutinefunction(receiver._handle_rtp_packet)
-    assert list(handle.parameters) == ["packet", "arrival_time_ms"]
-    decoded = receiver._RTCRtpReceiver__decoder_queue  # type: ignore[attr-defined]
-    assert isinstance(decoded, queue.Queue)
+    assert rtp.RtpPacket().extensions.transport_sequence_number is None

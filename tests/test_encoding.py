@@ -4,16 +4,20 @@ import asyncio
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from rtcstream.media import to_frame
 from rtcstream.transport.bitrate import Bitrate
+from rtcstream.transport.broadcast import Broadcast, Pictures
 from rtcstream.transport.clock import VIDEO_TIME_BASE
 from rtcstream.transport.encoder import Encoded
 from rtcstream.transport.encoding import KEYFRAME_INTERVAL, VideoEncoding
 from rtcstream.transport.slot import Slot
+from tests.film import film
 from tests.leaks import no_leaks
-from tests.test_encoders import film
+from tests.pictures import scene
 from tests.waiting import until
 
 VP8 = RTCRtpCodecParameters("video/VP8", clockRate=90_000, payloadType=96)
@@ -171,3 +175,29 @@ def test_a_loop_that_ends_first() -> None:
     thread.join(5)
     assert not thread.is_alive()
     assert thread not in threading.enumerate()
+
+
+async def test_encoders_of_a_broadcast_have_frames_of_their_own() -> None:
+    """What one encoder writes into a picture is not seen by another, nor by one that comes late."""
+    pictures = Pictures()
+    first, second = pictures.add(), pictures.add()
+    frame = to_frame(scene(), "bgr24")
+    frame.pts, frame.time_base = 7000, VIDEO_TIME_BASE
+    pictures.put(frame)
+    taken = first.take()
+    assert taken is frame
+    taken.pts = 1
+    third = pictures.add()
+    for slot in (second, third):
+        other = slot.take()
+        assert other is not None and other.pts == 7000
+        assert np.array_equal(other.to_ndarray(), frame.to_ndarray())
+
+
+async def test_broadcast_that_has_ended_starts_no_encoder() -> None:
+    """An encoding that is asked for after the end ends at once: nothing waits for ever."""
+    broadcast = Broadcast(Bitrate(), False, lambda error: None)
+    broadcast.close()
+    encoding = broadcast.encoding("video", VP8)
+    encoding.start()
+    await asyncio.wait_for(encoding.ended.wait(), 10)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rtcstream import (
     AudioChunk,
+    Box,
     Image,
     Live,
     RGBImage,
@@ -381,3 +382,13 @@ async def test_empty_yields_do_not_spin() -> None:
     async with testing.connect(Stream(f)):
         await asyncio.sleep(0.5)
         assert yields < 400
+
+
+async def test_boxes_are_measured_in_the_picture_they_came_with() -> None:
+    """A generator's boxes carry the size of its picture, which may be sent smaller."""
+
+    def found() -> Iterator[tuple[Image, Box]]:
+        yield scene(320, 240), Box(1, 2, 3, 4)
+
+    async with testing.connect(Stream(found)) as peer:
+        assert (await peer.result())["frame"] == [320, 240]

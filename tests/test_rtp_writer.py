@@ -12,8 +12,6 @@ from typing import Any
 
 import pylibsrtp
 import pytest
-from aiortc.codecs.h264 import h264_depayload
-from aiortc.codecs.vpx import VpxPayloadDescriptor
 from aiortc.rtcrtpparameters import (
     RTCRtcpFeedback,
     RTCRtpCodecParameters,
@@ -26,7 +24,7 @@ from hypothesis import strategies as st
 
 from rtcstream.transport import rtp_writer
 from rtcstream.transport.extensions import ABS_SEND_TIME, MID, PLAYOUT_DELAY
-from rtcstream.transport.packets import MAX_PAYLOAD, h264_payloads, vp8_payloads
+from rtcstream.transport.packets import MAX_PAYLOAD, vp8_payloads
 from rtcstream.transport.rtp_writer import HISTORY, MOST_AT_ONCE, RESEND_INTERVAL, RtpWriter
 from tests.leaks import no_leaks
 
@@ -423,26 +421,3 @@ def test_loops_of_several_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         found = pool.map(lambda fill: asyncio.run(main(fill)), [b"a", b"b", b"c", b"d"])
     assert list(found) == [{fill * 1000} for fill in (b"a", b"b", b"c", b"d")]
-
-
-@given(st.binary(min_size=1, max_size=20_000), st.integers(0, 1 << 20))
-def test_vp8_in_packets(data: bytes, number: int) -> None:
-    """A frame's packets are about equal, within the bound, and give the frame again (RFC 7741)."""
-    payloads = vp8_payloads(data, number)
-    parsed = [VpxPayloadDescriptor.parse(payload) for payload in payloads]
-    assert b"".join(rest for _, rest in parsed) == data
-    assert {descriptor.picture_id for descriptor, _ in parsed} == {number & 0x7FFF}
-    assert [d.partition_start for d, _ in parsed] == [1] + [0] * (len(parsed) - 1)
-    sizes = [len(payload) for payload in payloads]
-    assert max(sizes) <= MAX_PAYLOAD
-    assert len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
-
-
-@given(st.lists(st.binary(min_size=1, max_size=4000), min_size=1, max_size=6))
-def test_h264_in_packets(units: list[bytes]) -> None:
-    """A frame's NAL units come out of its packets again, each within a datagram."""
-    clean = [b"\x41" + unit.replace(b"\0", b"\1") for unit in units]
-    data = b"".join(b"\0\0\0\1" + unit for unit in clean)
-    payloads = h264_payloads(data)
-    assert b"".join(map(h264_depayload, payloads)) == data
-    assert max(map(len, payloads)) <= 1300

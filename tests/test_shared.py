@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -9,10 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiortc import RTCRtpSender
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from rtcstream import Image, Live, Recording, Samples, Session, Stream, testing
 from rtcstream.signaling import Problem
+from rtcstream.tracks import AudioFilter
 from rtcstream.transport.encoding import VideoEncoding
+from rtcstream.transport.ice import LOOPBACK, IceOptions
+from rtcstream.transport.peer import PeerConnection
+from rtcstream.types import Peer
 from tests.conftest import Leaks
 from tests.pictures import difference, plain, scene
 from tests.waiting import until
@@ -229,3 +237,164 @@ def test_what_cannot_be_shared() -> None:
         Stream(video=pictures, audio=sounds, shared=True)
     with pytest.raises(ValueError, match="shared=True goes with"):
         Stream(take, shared=True)
+
+
+async def test_controls_restart_the_run() -> None:
+    """A control that is not Live begins the shared generator anew, as the page's run does."""
+    levels: list[int] = []
+
+    def shade(level: int = 50) -> Iterator[Image]:
+        levels.append(level)
+        while True:
+            yield plain((level,) * 3, 64, 48)
+            time.sleep(0.02)
+
+    sessions = Stream(shade, shared=True).sessions()
+    async with testing.connect(sessions) as first, testing.connect(sessions) as second:
+        await until(lambda: 30 < grey(second) < 70)
+        await first.set(level=200)
+        await until(lambda: grey(first) > 170 and grey(second) > 170)
+        second.send_text('{"type":"run"}')
+        await until(lambda: levels == [50, 200, 200])
+
+
+async def test_refused_viewer_leaves_the_source_its_run() -> None:
+    """A viewer who finds nothing while the source is being negotiated does not end its run."""
+
+    def same(image: Image) -> Image:
+        return image
+
+    sessions = Stream(same, shared=True).sessions()
+    run = sessions._shared_run()
+    run.enter()  # a source whose offer is being read
+    with pytest.raises(Problem):
+        async with testing.connect(sessions, watch=True):
+            pass
+    async with testing.connect(sessions) as source:
+        assert sessions._run is run
+        await source.apply(scene())
+
+
+async def test_run_that_ends_while_a_session_is_negotiated(monkeypatch: Any) -> None:
+    """Whoever is being negotiated when the run ends gets another one."""
+
+    def held() -> Iterator[Image]:
+        yield plain((200,) * 3, 64, 48)
+
+    accept = PeerConnection.accept
+    sessions = Stream(held, shared=True).sessions()
+
+    async def ended_before(self: PeerConnection, offer: str) -> None:
+        monkeypatch.setattr(PeerConnection, "accept", accept)
+        await accept(self, offer)
+        sessions._run.end_soon("enough")  # type: ignore[union-attr]
+
+    monkeypatch.setattr(PeerConnection, "accept", ended_before)
+    async with testing.connect(sessions) as peer:
+        await until(lambda: grey(peer) > 150)
+        assert len(sessions) == 1
+
+
+async def test_many_changes_are_few_messages_to_the_others() -> None:
+    """A slider that is moved tells the other pages its newest value, not every one."""
+
+    def shade(level: Live[int] = Live(50)) -> Iterator[Image]:
+        yield plain((level.value,) * 3, 64, 48)
+
+    sessions = Stream(shade, shared=True).sessions()
+    async with testing.connect(sessions) as first, testing.connect(sessions) as second:
+        await until(lambda: "level" in second.values and "level" in first.values)
+        second.messages.clear()
+        for level in range(100):
+            first.send_text(json.dumps({"type": "set", "seq": level, "values": {"level": level}}))
+        await until(lambda: second.values["level"] == 99)
+        assert sum(message["type"] == "controls" for message in second.messages) < 50
+
+
+async def test_shared_function_of_sound_that_gives_none_has_no_queue() -> None:
+    """The silence that stands for what it raises would fill one that nobody takes from."""
+
+    def words(samples: Samples) -> str:
+        return "word"
+
+    sessions = Stream(words, shared=True).sessions()
+    async with testing.connect(sessions):
+        worker = sessions._run.worker  # type: ignore[union-attr]
+        assert isinstance(worker, AudioFilter) and worker._outlet is None
+
+
+async def test_latency_is_asked_of_a_shared_run_s_viewers() -> None:
+    """A viewer of a shared run is asked to show pictures at once, as of any other."""
+
+    def once() -> Iterator[Image]:
+        yield plain((200,) * 3, 64, 48)
+
+    async with testing.connect(Stream(once, shared=True, latency="lowest")) as peer:
+        await until(lambda: grey(peer) > 150)
+        writer = peer.session._wiring.senders[0]._writer  # type: ignore[union-attr]
+        assert writer is not None and writer.playout_delay == (0, 0)
+
+
+async def test_estimate_beyond_the_stream_slows_nobody() -> None:
+    """A viewer who claims to take more than is ever sent makes none of the others slow."""
+
+    def once() -> Iterator[Image]:
+        yield scene()
+
+    sessions = Stream(once, shared=True, bitrate=1_000_000).sessions()
+    async with testing.connect(sessions) as usual, testing.connect(sessions) as boasting:
+        await until(lambda: bool(usual.pictures) and bool(boasting.pictures))
+        for peer, estimate in ((usual, 700_000), (boasting, 1 << 80)):
+            sender: Any = peer.session._wiring.senders[0]  # type: ignore[union-attr]
+            sender._on_estimate = lambda fci, asked: None
+            sender._bitrate._by_estimate = estimate
+        sender._encoding.retarget()
+        assert not sender._encoding._slow and sender._encoding._encoder.target == 700_000
+
+
+async def test_codec_that_nobody_watches_is_not_encoded() -> None:
+    """Pictures of a broadcast are encoded only while there is a viewer of that codec."""
+
+    def moving() -> Iterator[Image]:
+        for number in itertools.count():
+            yield plain((number % 200,) * 3, 64, 48)
+            time.sleep(0.02)
+
+    sessions = Stream(moving, shared=True).sessions()
+    async with testing.connect(sessions, watch=True) as peer:
+        codec = RTCRtpCodecParameters("video/H264", clockRate=90_000)
+        encoding: Any = sessions._run.broadcast.encoding("video", codec)  # type: ignore[union-attr]
+        encoding.start()
+        await until(lambda: encoding._last is not None and len(peer.pictures) > 10)
+        assert encoding._encoder._encoder is None
+
+
+async def test_sound_of_a_shared_run_is_opus() -> None:
+    """A viewer who prefers another codec is sent Opus, and one without it is refused: there is one
+    queue, and one reader of it."""
+
+    def tone() -> Iterator[Samples]:
+        yield np.full(960, 0.1, np.float32)
+
+    sessions = Stream(tone, shared=True).sessions()
+    ice = IceOptions(addresses=LOOPBACK)
+    codecs = {each.mimeType: each for each in RTCRtpSender.getCapabilities("audio").codecs}
+
+    async def answer(*wanted: str) -> str:
+        connection = PeerConnection(ice)
+        try:
+            transceiver = connection.addTransceiver("audio", direction="recvonly")
+            transceiver.setCodecPreferences([codecs[name] for name in wanted])
+            await connection.setLocalDescription(await connection.createOffer())
+            offer = connection.localDescription.sdp
+            session, answer = await sessions.connect(offer, {}, Peer(None, {}), ice)
+            await session.end("seen")
+            return answer
+        finally:
+            await connection.close()
+
+    sdp = await answer("audio/PCMU", "audio/opus")
+    number = re.search(r"a=rtpmap:(\d+) opus", sdp)
+    assert number is not None and re.search(rf"m=audio \d+ \S+ {number[1]} ", sdp)
+    with pytest.raises(Problem, match="opus"):
+        await answer("audio/PCMU")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 LEAST = 100_000
+"""Bits a second of any picture, unless the stream says."""
 BITS_PER_PIXEL = 5.5
 """A second, at 30 pictures: libvpx's is sharp on camera pictures by then."""
 STEP_UP, STEP_DOWN = 0.02, 0.10
@@ -52,6 +53,7 @@ class BitrateController:
     LEAST_PACKETS = 300
     """That a share is taken of: of fewer, chance alone often takes a tenth."""
     FLOOR = 50_000
+    """Bits a second below which loss does not lead."""
 
     def __init__(self) -> None:
         self._remb: int | None = None

@@ -1,13 +1,15 @@
 """One run's pictures and sound, encoded once for each codec, whatever the number of viewers."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 import av
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from ..media import planes
 from .bitrate import Bitrate
-from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
+from .clock import AUDIO_RATE, VIDEO_RATE, VIDEO_TIME_BASE, SourceClock
 from .encoding import AudioEncoding, Encoding, VideoEncoding
 from .slot import Slot
 from .sound import SoundQueue
@@ -17,35 +19,58 @@ OPUS = RTCRtpCodecParameters("audio/opus", clockRate=AUDIO_RATE, channels=2)
 
 
 class Pictures(Slot[av.VideoFrame]):
-    """A slot whose pictures go on to the slots of all encoders, whatever their codecs."""
+    """A slot whose pictures go on to the slots of all encoders, whatever their codecs.
+
+    Each gets a frame of its own, for encoders write their own times into it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.slots: tuple[Slot[av.VideoFrame], ...] = ()
         self._newest: av.VideoFrame | None = None
+        self._pts: int | None = None
+        self._lock = threading.Lock()
 
     def put(self, item: av.VideoFrame) -> None:
-        self._newest = item
-        for slot in self.slots:
-            slot.put(item)
+        with self._lock:
+            self._newest, self._pts = item, item.pts
+            for number, slot in enumerate(self.slots):
+                slot.put(_copy(item, self._pts) if number else item)
 
     def add(self) -> Slot[av.VideoFrame]:
         """Another slot, with the newest picture in it."""
         slot: Slot[av.VideoFrame] = Slot()
-        if self._newest is not None:
-            slot.put(self._newest)
-        self.slots = (*self.slots, slot)
+        with self._lock:
+            if self._newest is not None:
+                slot.put(_copy(self._newest, self._pts))
+            if self._closed:
+                slot.close()
+            self.slots = (*self.slots, slot)
         return slot
 
     def clear(self) -> None:
-        self._newest = None
-        for slot in self.slots:
-            slot.clear()
+        with self._lock:
+            self._newest = None
+            for slot in self.slots:
+                slot.clear()
 
     def close(self) -> None:
-        super().close()
-        for slot in self.slots:
-            slot.close()
+        with self._lock:
+            super().close()
+            self._newest = None
+            for slot in self.slots:
+                slot.close()
+
+
+def _copy(frame: av.VideoFrame, pts: int | None) -> av.VideoFrame:
+    if frame.format.name != "yuv420p":
+        copy = frame.reformat(format="yuv420p")
+    else:
+        copy = av.VideoFrame(frame.width, frame.height, "yuv420p")
+        for source, target in zip(planes(frame), planes(copy), strict=True):
+            target[...] = source
+    copy.pts, copy.time_base = pts, VIDEO_TIME_BASE
+    return copy
 
 
 class Broadcast:

@@ -79,8 +79,8 @@ class VideoEncoder:
     """One stream of pictures, of any sizes, as one codec says them.
 
     ``target`` is what may be sent, in bits a second, where the network is known, and ``bitrate``
-    what is asked of the encoder, within the limits; the pictures get smaller where it is too little
-    for their size, rather than coarse.
+    what is asked of the encoder, ``most`` the upper limit for their size; the pictures get smaller
+    where it is too little for them, rather than coarse.
     """
 
     SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
@@ -92,6 +92,7 @@ class VideoEncoder:
     def __init__(self, codec: RTCRtpCodecParameters, limits: Bitrate, hardware: bool) -> None:
         self.target: int | None = None
         self.bitrate = 0
+        self.most = 0
         self._codec = codec.name
         self._limits = limits
         self._hardware = hardware
@@ -110,7 +111,8 @@ class VideoEncoder:
         step = step if 0 < step <= VIDEO_RATE else USUAL_STEP
         self._pts = pts
         self._clock += step
-        least, start, most = self._limits.limits(frame.width, frame.height)
+        least, start, self.most = self._limits.limits(frame.width, frame.height)
+        most = self.most
         bitrate = start if self.target is None else min(max(self.target, least), most)
         self.bitrate = bitrate
         frame = self._fit(frame, bitrate)

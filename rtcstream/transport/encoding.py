@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 KEYFRAME_INTERVAL = 0.2
 """Seconds between two keyframes that are asked for: each costs many times a usual frame."""
-
-
 SLICE = 0.002
 """Seconds at a time for which the event loop is held up by sending a frame to many."""
 SLOW = 0.5
@@ -162,9 +160,10 @@ class VideoEncoding(Encoding):
                 timer.cancel()
 
     def join(self, viewer: Viewer) -> None:
-        if self._thread.ident is not None:  # the first frame of all is one anyway
-            self.want_keyframe()
+        running = self._thread.ident is not None
         super().join(viewer)
+        if running:  # the first frame of all is one anyway
+            self.want_keyframe()
 
     @property
     def bitrate(self) -> int:
@@ -173,12 +172,13 @@ class VideoEncoding(Encoding):
 
     def retarget(self) -> None:
         """A viewer's target has changed: encode for the least of them, but for those far below
-        the best, who get keyframes only."""
+        the best, who get keyframes only. More than the encoder gives is no better."""
         now = self._loop.time()
         known = {viewer: viewer.target for viewer in self.viewers if viewer.target is not None}
         best = max(known.values(), default=None)
         if best is None:
             return
+        best = min(best, self._encoder.most)
         enough = {viewer for viewer, target in known.items() if target >= SLOW * best}
         self._encoder.target = min(known[viewer] for viewer in enough)
         for viewer in known:
@@ -236,6 +236,8 @@ class VideoEncoding(Encoding):
             self._pts += 1
         else:
             return []
+        if not self.viewers:  # the next to join asks for a keyframe
+            return []
         pts, keyframe = self._pts, self._keyframe_wanted
         if keyframe:  # not to lose a wish that comes between reading and clearing
             self._keyframe_wanted = False
@@ -279,6 +281,8 @@ class AudioEncoding(Encoding):
 
     def _encode_next(self) -> list[tuple[Encoded, int]]:
         frame = self._queue.take()
+        if not self.viewers:  # its time passes all the same
+            return []
         pts = frame.pts or 0
         try:
             if self._encoder is None:

@@ -22,17 +22,19 @@ START_BITRATE = 2000
 """kbit/s at which Chromium begins to send: from its own 300 it takes seconds to a sharp picture."""
 
 
-def prefer(transceiver: RTCRtpTransceiver, codec: str) -> None:
-    """Put a codec of the offer first, which both sides then send in: ``"vp8"``, ``"h264"``, or
-    ``"auto"``: H.264 where it is encoded in hardware, or else what the offer prefers."""
-    wanted = "H264" if codec == "auto" and h264.hardware() else codec.upper()
-    ours = {each.payloadType for each in transceiver._codecs if each.name == wanted}
+def prefer(transceiver: RTCRtpTransceiver, codec: str) -> bool:
+    """Put a codec of the offer first, which both sides then send in: ``"vp8"``, ``"h264"``,
+    ``"opus"``, or ``"auto"``: H.264 where it is encoded in hardware, or else what the offer
+    prefers. Returns whether the offer has it."""
+    wanted = "h264" if codec == "auto" and h264.hardware() else codec
+    ours = {each.payloadType for each in transceiver._codecs if each.name.lower() == wanted}
 
     def rank(each: RTCRtpCodecParameters) -> bool:
         base = each.parameters.get("apt", each.payloadType)  # its retransmissions go with it
         return base not in ours
 
     transceiver._codecs = sorted(transceiver._codecs, key=rank)
+    return bool(ours)
 
 
 def accept(transceiver: RTCRtpTransceiver, offered: MediaDescription) -> None:

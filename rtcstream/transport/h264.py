@@ -36,8 +36,7 @@ class H264Encoder:
     """Pictures of one even size to H.264 frames in Annex B, constrained baseline.
 
     ``bitrate`` (bits a second, up to ``most``) can be set while it runs: libx264 follows within
-    about a second, without a keyframe.
-    Belongs to one thread at a time. Raises EncoderError.
+    about a second, without a keyframe. Belongs to one thread at a time. Raises EncoderError.
     """
 
     def __init__(

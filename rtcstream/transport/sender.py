@@ -91,6 +91,7 @@ class MediaSender(RTCRtpSender):
         assert self._parameters is not None
         self._writer = RtpWriter(self.transport, self._ssrc, self._rtx_ssrc)
         self._writer.configure(self._parameters, codec)
+        self._writer.playout_delay = self._first_delay
         self._clock_rate = codec.clockRate
         self._RTCRtpSender__rtp_started.set()
         shared = self.broadcast is not None and self.broadcast.encoding(self.kind, codec)
@@ -106,6 +107,11 @@ class MediaSender(RTCRtpSender):
                 encoding.close()
             self._writer.close()
             self._RTCRtpSender__rtp_exited.set()
+
+    @property
+    def _first_delay(self) -> tuple[int, int] | None:
+        """What the receiver is asked for at first; None leaves it to the receiver."""
+        return None
 
     @property
     def target(self) -> int | None:
@@ -155,11 +161,13 @@ class VideoSender(MediaSender):
         self.slot.close()
 
     def _make_encoding(self, codec: RTCRtpCodecParameters) -> VideoEncoding:
-        assert self._writer is not None
-        self._writer.playout_delay = UNBOUNDED if self.latency == "smooth" else AT_ONCE
         return VideoEncoding(
             self._loop, codec, self.slot, self.limits, self.hardware, self.timeline
         )
+
+    @property
+    def _first_delay(self) -> tuple[int, int]:
+        return UNBOUNDED if self.latency == "smooth" else AT_ONCE
 
     @property
     def target(self) -> int | None:

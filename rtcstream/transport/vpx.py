@@ -32,6 +32,9 @@ ABI_VERSIONS = range(20, 64)
 # vp8e_enc_control_id in libvpx's vp8cx.h
 CPU_USED, NOISE_SENSITIVITY, STATIC_THRESHOLD, MAX_INTRA_BITRATE = 13, 15, 17, 26
 
+DROP, MOST_LEFT_OUT = 30, 2
+"""Percent of the buffer below which frames are left out, and how many in a row at most: a third of
+the frame rate is worse than all of it, but better than the second's freeze after a cut."""
 SMALL, CAREFUL, FAST = 352 * 288, -6, -12
 """Pixels up to which each is encoded with more care: from -6 to -12 the time falls by a third, the
 picture by a decibel; aiortc's is two more below that."""
@@ -150,7 +153,7 @@ class Vp8Encoder:
         config.width, config.height, config.threads = width, height, threads
         config.timebase_num, config.timebase_den = 1, VIDEO_RATE
         config.lag_in_frames, config.resize_allowed, config.error_resilient = 0, 0, 0
-        config.dropframe_threshold = 30
+        config.dropframe_threshold = DROP
         config.end_usage = CBR
         config.target_bitrate = max(bitrate // 1000, 1)
         config.min_quantizer, config.max_quantizer = 2, 56
@@ -163,7 +166,7 @@ class Vp8Encoder:
         self._image = _Image(format=I420, width=width, height=height, bit_depth=8)
         self._image.display_width, self._image.display_height = width, height
         self._image.x_shift = self._image.y_shift = 1
-        self._pts = 0
+        self._pts = self._left_out = 0
         init = library.vpx.vpx_codec_enc_init_ver
         library.check(init(self._context, library.vp8, byref(config), 0, library.abi))
         self._open = True
@@ -204,6 +207,11 @@ class Vp8Encoder:
         while packet := vpx.vpx_codec_get_cx_data(self._context, byref(iterator)):
             if packet.contents.kind == 0:
                 parts.append(ctypes.string_at(packet.contents.data, packet.contents.size))
+        self._left_out = 0 if parts else self._left_out + 1
+        drop = DROP if self._left_out < MOST_LEFT_OUT else 0
+        if drop != self._config.dropframe_threshold:
+            self._config.dropframe_threshold = drop
+            self._library.check(vpx.vpx_codec_enc_config_set(self._context, byref(self._config)))
         return b"".join(parts)
 
     def close(self) -> None:
