@@ -20,7 +20,8 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from numpy.typing import NDArray
 
 from benchmarks.stamp import stamp
-from rtcstream import Image, Samples, Stream
+from rtcstream import Bitrate, Image, Samples, Stream
+from rtcstream.server import loop_factory
 
 PAGE = Path(__file__).parent / "page"
 SLOW_SECONDS = 0.05
@@ -94,8 +95,9 @@ def aiortc_app(function: Function) -> web.Application:
 
 
 def rtcstream_app(function: Function) -> web.Application:
-    bitrate = os.environ.get("RTCSTREAM_BITRATE")
-    return Stream(function, bitrate=int(bitrate) if bitrate else None).app()
+    said = os.environ.get("RTCSTREAM_BITRATE")
+    bitrate = Bitrate(start=int(said), most=int(said)) if said else None
+    return Stream(function, bitrate=bitrate).app()
 
 
 APPS = {"aiortc": aiortc_app, "rtcstream": rtcstream_app}
@@ -122,4 +124,7 @@ def end_with_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=end_with_parent, daemon=True).start()
-    asyncio.run(serve(sys.argv[1]))
+    kind = sys.argv[1]
+    # As `rtcstream.serve` runs it: on uvloop where that is installed.
+    with asyncio.Runner(loop_factory=loop_factory() if kind == "rtcstream" else None) as runner:
+        runner.run(serve(kind))
