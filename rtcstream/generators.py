@@ -20,6 +20,8 @@ from .worker import Listener, Worker
 
 DEBOUNCE = 0.15
 """Seconds without a change that a restart waits for: one typed word is one restart."""
+MOST_DEBOUNCE = 1.0
+"""Seconds that changes without a pause hold a restart off, at most."""
 MOST_BESIDE = 1000
 """Results that wait for the sound of their chunks: FFmpeg reads ahead to find out what it gets."""
 
@@ -46,6 +48,7 @@ class GeneratorRuns(Worker):
         self._performance = playout.begin()
         self._changed = threading.Event()
         self._wanted_at: float | None = 0.0 if call.signature.take_in is None else None
+        self._wished_at = 0.0
         self._given: Recording | VideoRecording | None = None
         self._taken: Recording | VideoRecording | None = None
         self._superseded = False
@@ -61,7 +64,10 @@ class GeneratorRuns(Worker):
     def restart(self, debounce: float = DEBOUNCE) -> None:
         """Supersede the run, and begin the next one after ``debounce`` quiet seconds."""
         if self.call.signature.take_in is None:
-            self._supersede(time.monotonic() + debounce)
+            now = time.monotonic()
+            if self._wanted_at is None or self._wanted_at == 0.0:
+                self._wished_at = now
+            self._supersede(min(now + debounce, max(self._wished_at + MOST_DEBOUNCE, now)))
 
     def give(self, take: Recording | VideoRecording) -> None:
         """Supersede the run, and begin the next one with this recording or turn; where turns do

@@ -16,9 +16,12 @@ from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices
 from .results import to_json
 from .types import Peer
+from .worker import Worker
 
 logger = logging.getLogger("rtcstream.session")
 
+CLOSE_TIMEOUT = 1.0
+"""Seconds that what ends may take."""
 HANG_TIMEOUT = 5.0
 """Seconds after which a call that has not returned is reported."""
 RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
@@ -143,6 +146,15 @@ class Host(AsyncIOEventEmitter):
     def _say_repeats(self) -> None:
         for line in self._notices.tick():
             self._post(line)
+
+    def note_abandoned(self, worker: Worker) -> None:
+        """Say so if a worker's function still runs, some time after it was told to end."""
+        if worker.running:
+            logger.warning(
+                "%s has ended, but %s() has not returned; its thread is abandoned",
+                self.id[:6],
+                worker.call.signature.name,
+            )
 
     def _say_hanging(self, calls: list[Call]) -> None:
         for call in calls:

@@ -13,7 +13,7 @@ from . import messages
 from .calls import Call
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError
-from .host import HANG_TIMEOUT, Host
+from .host import CLOSE_TIMEOUT, HANG_TIMEOUT, Host
 from .messages import ServerMessage
 from .options import MediaOptions
 from .outbox import Outbox
@@ -23,13 +23,11 @@ from .transport.ice import IceOptions
 from .transport.peer import PeerConnection
 from .types import Peer
 from .wiring import Wiring
-from .worker import Worker
 
 logger = logging.getLogger("rtcstream.session")
 
 CONNECT_TIMEOUT = 12.0
 """Seconds from the offer until media can flow; an offer that takes longer is given up."""
-CLOSE_TIMEOUT = 1.0
 CHANNELS = ("rtcstream", "rtcstream-set")
 TOO_MUCH = "a message was given up: more come than the page takes; the oldest results go first"
 
@@ -158,15 +156,7 @@ class MediaSession(Host):
         await self._connection.close_within(CLOSE_TIMEOUT)
         for worker in self._wiring.workers:
             if worker.running:
-                self._event_loop.call_later(CLOSE_TIMEOUT, self._note_abandoned, worker)
-
-    def _note_abandoned(self, worker: Worker) -> None:
-        if worker.running:
-            logger.warning(
-                "%s has ended, but %s() has not returned; its thread is abandoned",
-                self.id[:6],
-                worker.call.signature.name,
-            )
+                self._event_loop.call_later(CLOSE_TIMEOUT, self.note_abandoned, worker)
 
     # The data channel
 

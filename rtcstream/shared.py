@@ -13,7 +13,7 @@ from .calls import Call
 from .controls import Control, Values
 from .errors import NegotiationError
 from .generators import GeneratorRuns
-from .host import HANG_TIMEOUT, Host
+from .host import CLOSE_TIMEOUT, HANG_TIMEOUT, Host
 from .messages import ServerMessage
 from .options import MediaOptions
 from .playout import Playout
@@ -83,6 +83,8 @@ class SharedRun(Host):
         self._setter: Member | None = None
         self._entered = 0
         self._over = False
+        self._state: ServerMessage = messages.State("waiting")
+        self._results: dict[str | None, ServerMessage] = {}
 
     def first(self, parameters: Mapping[str, str]) -> None:
         """Who begins the run may set its controls. Raises ControlError."""
@@ -173,8 +175,9 @@ class SharedRun(Host):
             self.worker.start()
             if self.signature.out.sound:
                 self.broadcast.start_sound()
-        elif started:
-            member.post(messages.State("running"))
+        elif started:  # what there is to see already
+            for message in (self._state, *self._results.values()):
+                member.post(message)
 
     def leave(self, member: Member) -> None:
         """A session that had entered has gone, whether it had joined or not."""
@@ -210,17 +213,26 @@ class SharedRun(Host):
                 task.cancel()
         if self.worker is not None:
             self.worker.stop()
+            self._event_loop.call_later(CLOSE_TIMEOUT, self.note_abandoned, self.worker)
         self.broadcast.close()
         for member in self.members:
             member.end_soon(reason)
 
     def _post(self, message: ServerMessage) -> None:
+        if isinstance(message, messages.State):
+            self._state = message
+        elif isinstance(message, messages.Result):
+            self._results[message.name] = message
         for member in self.members:
             member.post(message)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
+            self._stats = {
+                "viewers": len(self.members),
+                "stages": self.broadcast.timeline.summary(),
+            }
             self._say_repeats()
             if self.worker is not None and self.worker.hangs(HANG_TIMEOUT):
                 self._say_hanging([self.worker.call])

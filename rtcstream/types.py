@@ -265,7 +265,7 @@ class Session(Protocol):
         ``fps_in``, ``fps_out``, ``function_ms``, ``dropped``, ``bitrate``, ``size_in``,
         ``size_out``, and ``stages``: median and 95th percentile, in milliseconds, of each stage of
         a picture's way: ``decode``, ``wait``, ``function``, ``wait_encoder``, ``encode``, ``send``,
-        and ``total``.
+        and ``total``. In a shared run: ``viewers`` and ``stages``.
         """
 
     def close(self, reason: str = "closed by the function") -> None:

@@ -195,6 +195,7 @@ class VideoEncoding(Encoding):
         super().leave(viewer)
         self._slow.pop(viewer, None)
         self._trials.pop(viewer, None)
+        self.retarget()  # what it could not take holds nobody back any more
 
     def _serve_slow(self) -> None:
         """A keyframe for those who get nothing else, and a trial for whoever has had that long."""

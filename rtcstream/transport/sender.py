@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 Latency = Literal["lowest", "smooth", "auto"]
 AT_ONCE, UNBOUNDED = (0, 0), (0, 0xFFF)
 """What a receiver is asked for: to show pictures at once, or to buffer as it sees fit."""
+ASK_INTERVAL = 2.0
+"""Seconds between two keyframes that one viewer of many may cause."""
 ROUGH, CALM = 0.020, 0.010
 """Seconds of jitter from which ``auto`` lets the browser buffer, and below which no longer."""
 
@@ -153,6 +155,7 @@ class VideoSender(MediaSender):
         self.timeline: Timeline | None = None
         self._bitrate = BitrateController()
         self._reported = 0
+        self._asks, self._asked = 3.0, 0.0
         self._measured = (0.0, 0)
         self._rate = 0.0
         self._awaiting_keyframe = True
@@ -193,7 +196,8 @@ class VideoSender(MediaSender):
                 logger.debug("a packet could not be sent again: %s", error)
         elif isinstance(packet, RtcpPsfbPacket):
             if packet.fmt in (RTCP_PSFB_FIR, RTCP_PSFB_PLI):
-                encoding.want_keyframe()
+                if self._may_ask():
+                    encoding.want_keyframe()
             elif packet.fmt == RTCP_PSFB_APP:
                 self._on_estimate(packet.fci, encoding.bitrate)
                 encoding.retarget()
@@ -204,6 +208,19 @@ class VideoSender(MediaSender):
                     self._on_report(share, jitter, encoding.bitrate)
                     encoding.retarget()
             await super()._handle_rtcp_packet(packet)
+
+    def _may_ask(self) -> bool:
+        """Whether this viewer's wish for a keyframe counts, which all viewers of a broadcast are
+        then sent: three at once, and one every ``ASK_INTERVAL`` after that."""
+        if self.broadcast is None:
+            return True
+        now = time.monotonic()
+        self._asks = min(self._asks + (now - self._asked) / ASK_INTERVAL, 3.0)
+        self._asked = now
+        if self._asks < 1:
+            return False
+        self._asks -= 1
+        return True
 
     def _on_estimate(self, fci: bytes, asked: int) -> None:
         try:
