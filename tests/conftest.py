@@ -2,7 +2,8 @@
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol, Unpack
@@ -74,6 +75,19 @@ async def pages(chromium: browser.Launch) -> AsyncIterator[browser.Pages]:
 async def page(pages: browser.Pages) -> Page:
     """An empty page."""
     return await pages.open()
+
+
+@pytest.fixture
+def fresh_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What loading a program changes in the interpreter is undone after the test."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", [*sys.argv])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if not name.startswith("rtcstream"):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

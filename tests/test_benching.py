@@ -91,7 +91,11 @@ def test_the_clip_is_video() -> None:
     ],
 )
 def test_what_cannot_be_loaded_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], program: str, sentence: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    fresh_imports: None,
+    program: str,
+    sentence: str,
 ) -> None:
     """A target that is no stream ends with status 1 and one line."""
     path = tmp_path / "app.py"

@@ -14,4 +14,5 @@ async def test_clicks_are_found_again() -> None:
     assert set(rows) == set(ROUTES)
     assert len(checks) == 1
     for row in rows.values():
-        assert 20 < row[P50]["median"] <= row[P95]["median"] < 500
+        # Clicks that all take equally long have a p95 that is off by the last bit.
+        assert 20 < row[P50]["median"] < row[P95]["median"] + 1e-6 < 500

@@ -32,18 +32,13 @@ Command = Callable[..., Ran]
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def workplace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None
+) -> Iterator[None]:
     """An empty folder to work in; what loading changes in the interpreter is undone."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "argv", [*sys.argv])
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     levels = {name: logging.getLogger(name).level for name in ("aioice", "aiortc")}
-    before = set(sys.modules)
     yield
-    for name in set(sys.modules) - before:
-        if not name.startswith("rtcstream"):
-            del sys.modules[name]
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 

@@ -57,8 +57,12 @@ class PeerConnection(RTCPeerConnection):
     def _RTCPeerConnection__createDtlsTransport(self) -> RTCDtlsTransport:
         transport: RTCDtlsTransport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
         gather_on(transport.transport.iceGatherer, self._addresses)
-        RtpReader(transport)
+        self._read_packets(transport)
         return transport
+
+    def _read_packets(self, transport: RTCDtlsTransport) -> None:
+        """Have a transport's media packets handed to our receivers."""
+        RtpReader(transport)
 
     def _RTCPeerConnection__createTransceiver(
         self, direction: str, kind: str, sender_track: Any = None

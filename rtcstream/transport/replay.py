@@ -11,6 +11,7 @@ from typing import Any
 import av
 from aiortc import MediaStreamTrack, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtp import RtpPacket, is_rtcp
 
 from .clock import VIDEO_RATE, VIDEO_TIME_BASE
@@ -44,6 +45,13 @@ class Replay(MediaStreamTrack):
         return packet
 
 
+class _Connection(PeerConnection):
+    """Packets go aiortc's own way, to its own receiver."""
+
+    def _read_packets(self, transport: RTCDtlsTransport) -> None:
+        pass
+
+
 class ReplayPeer:
     """Offers, sends and receives as plain aiortc does, on the loopback interface.
 
@@ -58,7 +66,7 @@ class ReplayPeer:
         self.latencies: deque[float] = deque(maxlen=100 * KEPT)
         self.stats: dict[str, Any] | None = None
         self._leaving: dict[int, float] = {}
-        self._connection = PeerConnection(IceOptions(addresses=LOOPBACK))
+        self._connection = _Connection(IceOptions(addresses=LOOPBACK))
         self._connection.createDataChannel("rtcstream").on("message", self._on_message)
         # With a track of its own a transceiver has aiortc's parts, which this hooks into.
         video = self._connection.addTransceiver(

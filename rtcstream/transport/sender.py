@@ -40,7 +40,7 @@ AT_ONCE, UNBOUNDED = (0, 0), (0, 0xFFF)
 """What a receiver is asked for: to show pictures at once, or to buffer as it sees fit."""
 ASK_INTERVAL = 2.0
 """Seconds between two keyframes that one viewer of many may cause."""
-ROUGH, CALM = 0.020, 0.010
+ROUGH, CALM = 0.040, 0.020
 """Seconds of jitter from which ``auto`` lets the browser buffer, and below which no longer."""
 
 
