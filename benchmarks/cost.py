@@ -27,7 +27,7 @@ BARE = "bare work"
 FILM = "bikes.mp4"
 BITRATE = 500_000
 """What the browser sends at most, where aiortc begins: what a server decodes is the same then."""
-HEADROOM = 2.0
+HEADROOM = 1.6
 CPU, RATE, FPS = "CPU of a frame, ms", "kbit/s", "pictures/s"
 
 ABOUT = "Measure the processor time that a server takes for each picture that it filters."

@@ -82,7 +82,8 @@ class VideoFilter(Worker):
         if outcome.picture is not None and self._outlet is not None:
             outcome.picture.pts = pts
             outcome.picture.time_base = VIDEO_TIME_BASE
-            self._outlet.put(outcome.picture)
+            # With the next picture here already, the encoder's thread works beside this one.
+            self._outlet.put(outcome.picture, idle=not self.inbox.waiting)
 
 
 class SoundInbox:

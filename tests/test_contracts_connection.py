@@ -14,7 +14,7 @@ import pylibsrtp
 import pytest
 from aiortc import RTCRtpReceiver, RTCRtpSender, RTCSctpTransport, RTCSessionDescription
 from aiortc.codecs import CODECS
-from aiortc.rtcdtlstransport import State
+from aiortc.rtcdtlstransport import RTCDtlsTransport, State
 from aiortc.rtcicetransport import parse_stun_turn_uri
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.rtp import RtpPacket
@@ -73,6 +73,17 @@ async def test_where_packets_come_in() -> None:
         assert "receiver.data_received(" in inspect.getsource(aioice.ice)
         packet = RtpPacket.parse(RtpPacket().serialize(), transport._rtp_header_extensions_map)
         assert transport._rtp_router.route_rtp(packet) is None
+
+
+async def test_where_reports_come_in() -> None:
+    """A transport hands all RTCP, decrypted, to one method of its own, and knows its senders by
+    their sources."""
+    async with testing.connect(Stream(same)) as peer:
+        transport = peer._connection.sctp.transport  # type: ignore[union-attr]
+        assert "await self._handle_rtcp_data(data)" in inspect.getsource(RTCDtlsTransport)
+        assert list(inspect.signature(transport._handle_rtcp_data).parameters) == ["data"]
+        [sender] = peer._connection.getSenders()
+        assert transport._rtp_router.senders == {sender._ssrc: sender}
 
 
 async def test_aiortc_makes_our_transceiver(connection: PeerConnection) -> None:

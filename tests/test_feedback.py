@@ -10,7 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtcstream.transport import feedback
-from rtcstream.transport.feedback import ANEW, INTERVAL, LONGEST, TransportFeedback, pack
+from rtcstream.transport.feedback import (
+    ANEW,
+    INTERVAL,
+    LONGEST,
+    TransportFeedback,
+    pack,
+    take_reports,
+    unpack,
+)
 from tests.waiting import until
 
 few = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -218,3 +226,49 @@ async def test_a_connection_that_is_gone(reporting: Reporting) -> None:
     sending = reporting.feedback._sending
     assert sending is not None
     await sending
+
+
+@few
+@given(
+    st.integers(0, 70_000),
+    st.lists(st.one_of(st.none(), st.floats(0, 3)), min_size=1, max_size=60),
+    st.floats(0, 100_000),
+)
+def test_a_report_is_read(first: int, steps: list[float | None], start: float) -> None:
+    """What one end reports the other reads: which packets came, and when, to a quarter of a
+    millisecond; whatever is between two of them."""
+    arrivals, clock = {}, start
+    for number, step in enumerate(steps, first):
+        if step is not None:
+            clock += step
+            arrivals[number] = clock
+    if not arrivals:
+        return
+    report = pack(1, 2, 3, first, first + len(steps) - 1, arrivals)
+    [body], rest = take_reports(report)
+    assert not rest
+    read = unpack(body)
+    assert [number for number, _ in read] == [number & 0xFFFF for number in arrivals]
+    for (_, told), came in zip(read, arrivals.values(), strict=True):
+        assert told == pytest.approx(came, abs=2 * TICK)
+
+
+@few
+@given(st.binary(max_size=300), st.binary(max_size=60))
+def test_any_report(body: bytes, before: bytes) -> None:
+    """Whatever a peer sends, reports are found or not, read or refused, and the rest stays."""
+    found, rest = take_reports(before + body)
+    assert len(rest) + sum(4 + len(each) for each in found) == len(before + body)
+    for each in [*found, body]:
+        try:
+            assert len(unpack(each)) <= 0xFFFF
+        except ValueError as error:
+            assert "report of arrivals" in str(error)
+
+
+def test_reports_among_others() -> None:
+    """Reports are taken from RTCP that came together; the others stay, in their order."""
+    report = pack(1, 2, 3, 7, 7, {7: 1.0})
+    other = struct.pack("!BBHL", 0x80, 201, 1, 5)
+    found, rest = take_reports(other + report + other + report)
+    assert (found, rest) == ([report[4:], report[4:]], other + other)

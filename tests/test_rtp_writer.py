@@ -1,6 +1,7 @@
 """Encoded frames on the wire: real SRTP and sockets, and what a receiver makes of them."""
 
 import asyncio
+import dataclasses
 import errno
 import os
 import socket
@@ -23,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtcstream.transport import rtp_writer
-from rtcstream.transport.extensions import ABS_SEND_TIME, MID, PLAYOUT_DELAY
+from rtcstream.transport.extensions import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_SEQUENCE
 from rtcstream.transport.packets import MAX_PAYLOAD, vp8_payloads
 from rtcstream.transport.rtp_writer import HISTORY, MOST_AT_ONCE, RESEND_INTERVAL, RtpWriter
 from tests.leaks import no_leaks
@@ -32,6 +33,8 @@ NACK = [RTCRtcpFeedback(type="nack")]
 VP8 = RTCRtpCodecParameters("video/VP8", clockRate=90_000, payloadType=96, rtcpFeedback=NACK)
 RTX = RTCRtpCodecParameters("video/rtx", clockRate=90_000, payloadType=97, parameters={"apt": 96})
 IDS = {MID: 1, ABS_SEND_TIME: 2, PLAYOUT_DELAY: 14}
+TOLD = dataclasses.replace(VP8, rtcpFeedback=[*NACK, RTCRtcpFeedback(type="transport-cc")])
+NUMBERED = {**IDS, TRANSPORT_SEQUENCE: 5}
 KEY = bytes(range(44))
 PROFILE = pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM
 
@@ -45,10 +48,10 @@ def session(direction: int) -> pylibsrtp.Session:
     return pylibsrtp.Session(policy)
 
 
-def known_extensions() -> HeaderExtensionsMap:
-    """The numbers of `IDS`, for aiortc's parser."""
+def known_extensions(ids: dict[str, int] = IDS) -> HeaderExtensionsMap:
+    """The numbers of extensions, for aiortc's parser."""
     known = HeaderExtensionsMap()
-    extensions = [RTCRtpHeaderExtensionParameters(id=n, uri=u) for u, n in IDS.items()]
+    extensions = [RTCRtpHeaderExtensionParameters(id=n, uri=u) for u, n in ids.items()]
     known.configure(RTCRtpSendParameters(headerExtensions=extensions))
     return known
 
@@ -76,14 +79,18 @@ class Wire:
         self.inbound = session(pylibsrtp.Policy.SSRC_ANY_INBOUND)
 
     def writer(
-        self, *codecs: RTCRtpCodecParameters, mid: str = "0", ids: dict[str, int] = IDS
+        self,
+        *codecs: RTCRtpCodecParameters,
+        mid: str = "0",
+        ids: dict[str, int] = IDS,
+        codec: RTCRtpCodecParameters = VP8,
     ) -> RtpWriter:
         writer = RtpWriter(self.transport, 1111, 2222)
         extensions = [RTCRtpHeaderExtensionParameters(id=n, uri=u) for u, n in ids.items()]
         parameters = RTCRtpSendParameters(
-            codecs=[VP8, *codecs], headerExtensions=extensions, muxId=mid
+            codecs=[codec, *codecs], headerExtensions=extensions, muxId=mid
         )
-        writer.configure(parameters, VP8)
+        writer.configure(parameters, codec)
         self.writers.append(writer)
         return writer
 
@@ -96,10 +103,10 @@ class Wire:
             except BlockingIOError:
                 return received
 
-    def packets(self) -> list[RtpPacket]:
+    def packets(self, ids: dict[str, int] = IDS) -> list[RtpPacket]:
         """The same, decrypted and parsed."""
         return [
-            RtpPacket.parse(self.inbound.unprotect(each), known_extensions())
+            RtpPacket.parse(self.inbound.unprotect(each), known_extensions(ids))
             for each in self.datagrams()
         ]
 
@@ -151,6 +158,28 @@ async def test_header_extensions(wire: Wire, monkeypatch: pytest.MonkeyPatch) ->
         seconds = 1_700_000_000 + 2_208_988_800
         assert read.abs_send_time == (seconds % 64 << 18) + (1 << 16)
         assert b"\xe2\x00\x0f\xff" in data, "of id 14: none at least, whatever at most"
+
+
+async def test_packets_are_numbered(wire: Wire) -> None:
+    """Each packet has a number of its own for the peer to tell when it came, also sent again."""
+    writer = wire.writer(RTX, ids=NUMBERED, codec=TOLD)
+    writer.send([b"a", b"bc"], 0)
+    writer.resend([(writer._sequence_number - 1) & 0xFFFF])
+    read = [packet.extensions for packet in wire.packets(NUMBERED)]
+    assert [each.transport_sequence_number for each in read] == [0, 1, 2]
+    assert [each.mid for each in read] == ["0", "0", "0"]
+
+
+async def test_a_number_stays(wire: Wire) -> None:
+    """Without retransmission packets, what is sent again is the same to the bit; who does not say
+    that it tells of packets gets no numbers."""
+    writer = wire.writer(ids=NUMBERED, codec=TOLD)
+    writer.send([b"a"], 0)
+    writer.resend([(writer._sequence_number - 1) & 0xFFFF])
+    first, again = wire.datagrams()
+    assert first == again
+    assert wire.writer(ids=NUMBERED).congestion is None
+    assert wire.writer(codec=TOLD).congestion is None
 
 
 @pytest.mark.parametrize("number", [0, 15, 16, 255, 4096])

@@ -1,6 +1,7 @@
 """The newest-wins slot between two threads."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -154,3 +155,82 @@ def test_several_writers() -> None:
             written.result(5)
     assert slot.take() is not None
     assert slot.replaced == 399
+
+
+@contextmanager
+def reader_waits(slot: Slot[Any]) -> Iterator[Future[Any]]:
+    """A reader that has come to wait."""
+    with waiting(slot.take) as taken:
+        while not slot._reader_waits:
+            time.sleep(0.001)
+        yield taken
+
+
+def test_an_idle_writer_serves_itself() -> None:
+    """While the reader waits, a writer with nothing else to do does its work, and wakes nobody."""
+    slot: Slot[str] = Slot()
+    served: list[tuple[str, threading.Thread]] = []
+
+    def serve(item: str) -> bool:
+        served.append((item, threading.current_thread()))
+        return True
+
+    slot.serve = serve
+    with reader_waits(slot) as taken:
+        slot.put("a", idle=True)
+        assert served == [("a", threading.current_thread())]
+        assert not taken.done()
+        slot.put("b")
+        assert taken.result(5) == "b"
+    assert slot.replaced == 0
+
+
+def test_a_busy_reader_is_not_served_for() -> None:
+    """What a writer offers while the reader has something in hand waits for the reader."""
+    slot: Slot[str] = Slot()
+    slot.serve = lambda item: pytest.fail("nobody waits")
+    slot.put("a", idle=True)
+    assert slot.take() == "a"
+
+
+def test_what_cannot_be_served_waits() -> None:
+    """A writer that cannot do the reader's work at present leaves it to the reader."""
+    slot: Slot[str] = Slot()
+    slot.serve = lambda item: False
+    with reader_waits(slot) as taken:
+        slot.put("a", idle=True)
+        assert taken.result(5) == "a"
+
+
+def test_one_at_a_time() -> None:
+    """The reader gets nothing while a writer does its work: not what came, nor a nudge, nor the
+    end."""
+    slot: Slot[str] = Slot()
+    with reader_waits(slot) as taken:
+
+        def serve(item: str) -> bool:
+            slot.put("b")
+            slot.nudge()
+            slot.close()
+            assert not taken.done()
+            return True
+
+        slot.serve = serve
+        slot.put("a", idle=True)
+        with pytest.raises(Closed):
+            taken.result(5)
+
+
+def test_serving_raises() -> None:
+    """An error of the reader's work is the writer's, and the slot goes on."""
+    slot: Slot[str] = Slot()
+
+    def serve(item: str) -> bool:
+        raise RuntimeError(item)
+
+    slot.serve = serve
+    with reader_waits(slot) as taken:
+        with pytest.raises(RuntimeError, match="a"):
+            slot.put("a", idle=True)
+        slot.put("b")
+        assert taken.result(5) == "b"

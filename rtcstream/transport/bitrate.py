@@ -42,9 +42,10 @@ class Bitrate:
 class BitrateController:
     """Follows what a receiver says that it can take.
 
-    Its own estimate (REMB, draft-alvestrand-rmcat-remb) is the bound, but for what it cannot know:
-    a still picture takes little, and an estimate that falls then falls to that little, though
-    nothing was in the way; so it is followed a step at a time. On top of it the rate falls with
+    When packets came (``CongestionController``) says it best. Of a receiver that does not tell, its
+    own estimate (REMB, draft-alvestrand-rmcat-remb) is the bound, but for what it cannot know: a
+    still picture takes little, and an estimate that falls then falls to that little, though nothing
+    was in the way; so it is followed a step at a time. On top of it the rate falls with
     loss above 10%, by half of that share, and rises by 5% with each report below 2%
     (draft-ietf-rmcat-gcc section 6). Loss in between is taken for chance, which no lower rate would
     mend.
@@ -72,6 +73,11 @@ class BitrateController:
             self._by_estimate = estimate
         elif falls:
             self._by_estimate = max(estimate, 0.7 * rate) if sending < 0.5 * rate else estimate
+
+    def on_rate(self, rate: float | None) -> None:
+        """What the network takes by the arrivals of packets; None when that is not known."""
+        if rate is not None:
+            self._by_estimate = rate
 
     def on_report(self, share_lost: float, packets: int, asked: int) -> None:
         """The share that was lost of the packets sent since the last report, while the encoder was

@@ -31,7 +31,7 @@ class Pictures(Slot[av.VideoFrame]):
         self._pts: int | None = None
         self._lock = threading.Lock()
 
-    def put(self, item: av.VideoFrame) -> None:
+    def put(self, item: av.VideoFrame, idle: bool = False) -> None:
         with self._lock:
             self._newest, self._pts = item, item.pts
             for number, slot in enumerate(self.slots):

@@ -95,7 +95,7 @@ class Encoding:
             while True:
                 for encoded, pts in self._encode_next():
                     self._sent.acquire()
-                    self._loop.call_soon_threadsafe(self._deliver, encoded, pts)
+                    self._hand_on(encoded, pts)
         except Closed:
             pass
         except RuntimeError:
@@ -104,6 +104,10 @@ class Encoding:
             self._free()
             with contextlib.suppress(RuntimeError):  # the loop has ended before
                 self._loop.call_soon_threadsafe(self.ended.set)
+
+    def _hand_on(self, encoded: Encoded, pts: int) -> None:
+        """Have a frame sent. Raises RuntimeError when the event loop has ended."""
+        self._loop.call_soon_threadsafe(self._deliver, encoded, pts)
 
     def _deliver(self, encoded: Encoded, pts: int, viewers: deque[Viewer] | None = None) -> None:
         viewers = deque(self.viewers) if viewers is None else viewers
@@ -143,6 +147,7 @@ class VideoEncoding(Encoding):
         self._slot = slot
         self._encoder = VideoEncoder(codec, limits, hardware)
         self._timeline = timeline
+        slot.serve = self._encode_here
         self._last: av.VideoFrame | None = None
         self._pts = 0
         self._keyframe_wanted = False
@@ -228,7 +233,22 @@ class VideoEncoding(Encoding):
         self._slot.nudge()
 
     def _encode_next(self) -> list[tuple[Encoded, int]]:
-        newer = self._slot.take()
+        return self._encode(self._slot.take())
+
+    def _encode_here(self, picture: av.VideoFrame) -> bool:
+        """Encode on the thread that gives the picture, while ours waits for one; not while the last
+        is still being sent."""
+        if not self._sent.acquire(blocking=False):
+            return False
+        frames = self._encode(picture)
+        for encoded, pts in frames:
+            self._hand_on(encoded, pts)
+        if not frames:
+            self._sent.release()
+        return True
+
+    def _encode(self, newer: av.VideoFrame | None) -> list[tuple[Encoded, int]]:
+        """Encode a picture, or the last once more."""
         if newer is not None:
             self._last, self._pts = newer, newer.pts or 0
         elif self._last is not None:

@@ -22,6 +22,8 @@ ANEW = 3000
 TICK = 0.00025
 """Seconds, the unit of the times between packets; the reference time counts 256 of them."""
 NOT_RECEIVED, SMALL, LARGE = range(3)
+FORMAT, FEEDBACK = 15, 205
+"""Of the packet: transport-wide feedback, among RTP's feedback (RFC 4585 section 6.1)."""
 
 
 class TransportFeedback:
@@ -107,7 +109,8 @@ def pack(
     padding = -len(body) % 4
     if padding:
         body += bytes(padding - 1) + bytes((padding,))
-    return struct.pack("!BBH", 0x80 | (0x20 if padding else 0) | 15, 205, len(body) // 4) + body
+    first_byte = 0x80 | (0x20 if padding else 0) | FORMAT
+    return struct.pack("!BBH", first_byte, FEEDBACK, len(body) // 4) + body
 
 
 def _chunks(statuses: list[int]) -> bytes:
@@ -128,3 +131,50 @@ def _chunks(statuses: list[int]) -> bytes:
             chunks += struct.pack("!H", vector)
             at += 7
     return chunks
+
+
+def unpack(body: bytes) -> list[tuple[int, float]]:
+    """What such a packet says, but for its header: the packets that came, by number, and when, in
+    seconds by the reporter's clock. Raises ValueError."""
+    if len(body) < 16:
+        raise ValueError("a report of arrivals is cut short")
+    first, count = struct.unpack_from("!HH", body, 8)
+    clock = int.from_bytes(body[12:15], "big") * 256
+    at, statuses = 16, list[int]()
+    while len(statuses) < count:
+        if at + 2 > len(body):
+            raise ValueError("a report of arrivals is cut short")
+        chunk = int.from_bytes(body[at : at + 2], "big")
+        at += 2
+        if not chunk & 0x8000:
+            statuses += [chunk >> 13] * min(chunk & 0x1FFF, count - len(statuses))
+            if not chunk & 0x1FFF:
+                raise ValueError("a report of arrivals has an empty run")
+        elif chunk & 0x4000:
+            statuses += [chunk >> shift & 3 for shift in range(12, -1, -2)]
+        else:
+            statuses += [chunk >> shift & 1 for shift in range(13, -1, -1)]
+    arrivals = []
+    for index, status in enumerate(statuses[:count]):
+        if status not in (SMALL, LARGE):
+            continue
+        if at + status > len(body):
+            raise ValueError("a report of arrivals is cut short")
+        clock += int.from_bytes(body[at : at + status], "big", signed=status == LARGE)
+        at += status
+        arrivals.append(((first + index) & 0xFFFF, clock * TICK))
+    return arrivals
+
+
+def take_reports(compound: bytes) -> tuple[list[bytes], bytes]:
+    """The bodies of the reports of arrivals in RTCP that came together, and all the rest."""
+    found, rest, at = [], b"", 0
+    while at + 4 <= len(compound):
+        first, kind, words = struct.unpack_from("!BBH", compound, at)
+        end = at + 4 + 4 * words
+        if (first & 0x1F, kind) == (FORMAT, FEEDBACK) and end <= len(compound):
+            found.append(compound[at + 4 : end])
+        else:
+            rest += compound[at:end]
+        at = end
+    return found, rest + compound[at:]

@@ -25,6 +25,7 @@ from .audio_receiver import AudioReceiver
 from .ice import IceOptions, gather_on, usable_offer
 from .opus import libopus
 from .receiver import VideoReceiver
+from .rtcp_reader import read_reports
 from .rtp_reader import RtpReader
 from .sender import AudioSender, VideoSender
 
@@ -61,8 +62,9 @@ class PeerConnection(RTCPeerConnection):
         return transport
 
     def _read_packets(self, transport: RTCDtlsTransport) -> None:
-        """Have a transport's media packets handed to our receivers."""
+        """Have a transport's packets handed to our receivers and senders."""
         RtpReader(transport)
+        read_reports(transport)
 
     def _RTCPeerConnection__createTransceiver(
         self, direction: str, kind: str, sender_track: Any = None

@@ -21,7 +21,8 @@ from aiortc.rtcrtpsender import random_sequence_number
 from pylibsrtp import ffi, lib  # type: ignore[attr-defined]
 
 from .clock import NTP_UNIX_OFFSET
-from .extensions import ABS_SEND_TIME, IDS, MID, PLAYOUT_DELAY
+from .congestion import CongestionController
+from .extensions import ABS_SEND_TIME, IDS, MID, PLAYOUT_DELAY, TRANSPORT_SEQUENCE
 
 SOL_UDP, UDP_SEGMENT = 17, 103
 MOST_AT_ONCE = 40
@@ -64,6 +65,8 @@ class RtpWriter:
         self.octets = 0
         self.resent = 0
         self.playout_delay: tuple[int, int] | None = None
+        self.congestion: CongestionController | None = None
+        """There if the peer tells when packets came."""
         self._transport = transport
         self._ssrc, self._rtx_ssrc = ssrc, rtx_ssrc
         self._payload_type = 0
@@ -83,6 +86,9 @@ class RtpWriter:
         """Take what was negotiated."""
         self._payload_type = codec.payloadType or 0
         self._ids = {e.uri: e.id for e in parameters.headerExtensions if e.id in IDS}
+        told = any(feedback.type == "transport-cc" for feedback in codec.rtcpFeedback)
+        if told and TRANSPORT_SEQUENCE in self._ids:
+            self.congestion = CongestionController()
         mid = (parameters.muxId or "").encode()
         self._mid = mid if len(mid) <= 16 else b""  # longer ones have no one-byte form
         for other in parameters.codecs:
@@ -109,7 +115,8 @@ class RtpWriter:
         last = len(payloads) - 1
         batch: list[Packet] = []
         for index, payload in enumerate(payloads):
-            packet = (self._sequence_number, int(index == last), timestamp, extensions, payload)
+            numbered = self._numbered(extensions, len(payload))
+            packet = (self._sequence_number, int(index == last), timestamp, numbered, payload)
             if self._history:
                 self._history[self._sequence_number % HISTORY] = packet
             self._sequence_number = (self._sequence_number + 1) & 0xFFFF
@@ -143,7 +150,8 @@ class RtpWriter:
             if self._rtx_type is not None:
                 _, marker, timestamp, _, payload = packet
                 payload = number.to_bytes(2, "big") + payload
-                packet = (self._rtx_sequence_number, marker, timestamp, extensions, payload)
+                numbered = self._numbered(extensions, len(payload))
+                packet = (self._rtx_sequence_number, marker, timestamp, numbered, payload)
                 self._rtx_sequence_number = (self._rtx_sequence_number + 1) & 0xFFFF
             batch.append(packet)
             if len(batch) == MOST_AT_ONCE:
@@ -161,8 +169,11 @@ class RtpWriter:
             self._write(batch, self._rtx_type, self._rtx_ssrc)
 
     def _extensions(self) -> bytes:
-        """The header extensions of all packets of a frame, in one-byte form (RFC 8285)."""
+        """The header extensions of all packets of a frame, in one-byte form (RFC 8285); the first
+        wants its number yet, which is each packet's own."""
         parts = []
+        if self.congestion is not None:
+            parts.append(bytes((self._ids[TRANSPORT_SEQUENCE] << 4 | 1, 0, 0)))
         if (number := self._ids.get(ABS_SEND_TIME)) is not None:
             seconds = time.time() + NTP_UNIX_OFFSET
             stamp = int(seconds * (1 << 18)) & 0xFFFFFF  # 6.18 bits of NTP time
@@ -177,6 +188,13 @@ class RtpWriter:
         data = b"".join(parts)
         data += bytes(-len(data) % 4)
         return struct.pack("!HH", 0xBEDE, len(data) // 4) + data
+
+    def _numbered(self, extensions: bytes, size: int) -> bytes:
+        """With the number by which the peer tells when this packet came."""
+        if self.congestion is None:
+            return extensions
+        number = self.congestion.number(size, time.monotonic())
+        return extensions[:5] + number.to_bytes(2, "big") + extensions[7:]
 
     def _write(self, batch: list[Packet], payload_type: int, ssrc: int) -> None:
         """Write packets, encrypt and send them."""

@@ -28,6 +28,7 @@ from .broadcast import Broadcast
 from .clock import AUDIO_RATE, VIDEO_RATE, SourceClock
 from .encoder import Encoded
 from .encoding import AudioEncoding, Encoding, VideoEncoding
+from .feedback import unpack
 from .rtp_writer import RtpWriter
 from .slot import Slot
 from .sound import SoundQueue
@@ -198,7 +199,7 @@ class VideoSender(MediaSender):
             if packet.fmt in (RTCP_PSFB_FIR, RTCP_PSFB_PLI):
                 if self._may_ask():
                     encoding.want_keyframe()
-            elif packet.fmt == RTCP_PSFB_APP:
+            elif packet.fmt == RTCP_PSFB_APP and self._writer.congestion is None:
                 self._on_estimate(packet.fci, encoding.bitrate)
                 encoding.retarget()
         elif isinstance(packet, RtcpRrPacket | RtcpSrPacket):
@@ -208,6 +209,21 @@ class VideoSender(MediaSender):
                     self._on_report(share, jitter, encoding.bitrate)
                     encoding.retarget()
             await super()._handle_rtcp_packet(packet)
+
+    def on_arrivals(self, report: bytes) -> None:
+        """The peer tells when packets came."""
+        encoding = self._encoding
+        congestion = None if self._writer is None else self._writer.congestion
+        if congestion is None or not isinstance(encoding, VideoEncoding):
+            return
+        try:
+            arrivals = unpack(report)
+        except ValueError as error:
+            logger.debug("a report was left out: %s", error)
+            return
+        congestion.on_report(arrivals, encoding.bitrate, time.monotonic())
+        self._bitrate.on_rate(congestion.rate)
+        encoding.retarget()
 
     def _may_ask(self) -> bool:
         """Whether this viewer's wish for a keyframe counts, which all viewers of a broadcast are
