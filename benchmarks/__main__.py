@@ -19,6 +19,7 @@ QUICK = {
     "control": ["--rounds=1", "--seconds=8"],
     "first_frame": ["--rounds=5"],
     "quality": ["--seconds=2"],
+    "viewers": ["--rounds=1", "--seconds=5"],
 }
 """The benchmarks, and the options with which each gives an impression rather than a result."""
 

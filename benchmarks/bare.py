@@ -16,7 +16,7 @@ from rtcstream import media
 from rtcstream.transport.decoder import FFMPEG_NAMES
 
 FRAMES = 90
-REPEATS = 3
+REPEATS = 10
 
 
 def main(name: str, bitrate: int) -> None:

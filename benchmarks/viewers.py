@@ -5,19 +5,15 @@ second process watches with real ICE, DTLS and SRTP, and decodes nothing. The se
 time is read from the system's count for its process, with few viewers and with many.
 """
 
-import argparse
 import asyncio
 import gc
 import itertools
-import json
 import multiprocessing
-import os
-import statistics
+import sys
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
 
 import aiohttp
 import av
@@ -26,6 +22,10 @@ from aiohttp import web
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.rtp import RtpPacket
 
+from benchmarks.checks import Check, check
+from benchmarks.common import Figures, Plan, main, progress
+from benchmarks.cost import cpu_seconds
+from benchmarks.figures import spread
 from rtcstream import Bitrate, Image, Stream
 from rtcstream.transport.encoding import VideoEncoding
 from tests.browser import footage as path_of
@@ -33,7 +33,10 @@ from tests.browser import footage as path_of
 SIZE = (1280, 720)
 FPS = 30
 BITRATE = 1_500_000
-TICKS = os.sysconf("SC_CLK_TCK")
+FEW, MANY = 1, 64
+SHARE, LEAST, HELD = "thousandths of a core", "least pictures/s", "loop held up, ms"
+
+ABOUT = "Measure what each further viewer of a shared stream costs the server."
 
 
 def footage() -> Iterator[Image]:
@@ -72,11 +75,6 @@ def server(pipe: Connection) -> None:
     asyncio.run(serve(pipe))
 
 
-def processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
 class Counter:
     """Takes a receiver's packets, decrypted, and counts them instead of decoding."""
 
@@ -104,7 +102,7 @@ async def watch(url: str, http: aiohttp.ClientSession) -> tuple[RTCPeerConnectio
     return connection, counter
 
 
-async def measure(counts: list[int], seconds: float, rounds: int) -> dict[str, Any]:
+async def run(plan: Plan) -> tuple[Figures, list[Check]]:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=server, args=(theirs,), daemon=True
@@ -112,68 +110,58 @@ async def measure(counts: list[int], seconds: float, rounds: int) -> dict[str, A
     process.start()
     port = await asyncio.to_thread(ours.recv)
     assert process.pid is not None
-    url = f"http://127.0.0.1:{port}/"
     viewers: list[tuple[RTCPeerConnection, Counter]] = []
-    shares: dict[int, list[float]] = {count: [] for count in counts}
-    slices: dict[int, float] = {}
-    rates: dict[int, float] = {}
+    seen: dict[int, list[dict[str, float]]] = defaultdict(list)
     async with aiohttp.ClientSession() as http:
-        for _ in range(rounds):
-            for count in counts:
+        for number in range(plan.rounds):
+            for count in (FEW, MANY):
+                progress(f"round {number + 1} of {plan.rounds}: {count} viewers")
                 while len(viewers) < count:
-                    viewers.append(await watch(url, http))
+                    viewers.append(await watch(f"http://127.0.0.1:{port}/", http))
                 while len(viewers) > count:
                     await viewers.pop()[0].close()
-                await asyncio.sleep(2)
+                await asyncio.sleep(plan.warmup)
                 ours.send(True)
                 await asyncio.to_thread(ours.recv)
                 frames = [counter.frames for _, counter in viewers]
-                began, used = time.monotonic(), processor_seconds(process.pid)
-                await asyncio.sleep(seconds)
-                wall = time.monotonic() - began
-                shares[count].append((processor_seconds(process.pid) - used) / wall)
-                rates[count] = min(
-                    (counter.frames - had) / wall
-                    for (_, counter), had in zip(viewers, frames, strict=True)
-                )
+                began, used = time.monotonic(), cpu_seconds(process.pid)
+                await asyncio.sleep(plan.seconds)
+                took = time.monotonic() - began
                 ours.send(True)
-                slices[count] = max(slices.get(count, 0.0), await asyncio.to_thread(ours.recv))
-                print(f"{count} viewers: {shares[count][-1]:.1%} of a core")
+                longest = await asyncio.to_thread(ours.recv)
+                counted = zip(viewers, frames, strict=True)
+                seen[count].append(
+                    {
+                        SHARE: (cpu_seconds(process.pid) - used) / took * 1000,
+                        LEAST: min((counter.frames - had) / took for (_, counter), had in counted),
+                        HELD: longest * 1000,
+                    }
+                )
     for connection, _ in viewers:
         await connection.close()
     ours.send(None)
     await asyncio.to_thread(process.join, 10)
-    few, many = min(counts), max(counts)
-    each = [
-        (after - before) / (many - few)
-        for before, after in zip(shares[few], shares[many], strict=True)
-    ]
-    return {
-        "seconds": seconds,
-        "rounds": rounds,
-        "share_of_a_core": {count: statistics.median(each) for count, each in shares.items()},
-        "each_viewer": {
-            "median": statistics.median(each),
-            "least": min(each),
-            "most": max(each),
-        },
-        "least_frames_a_second": rates,
-        "longest_slice_ms": {count: longest * 1000 for count, longest in slices.items()},
+    rows = {
+        f"{count} viewer{'s' if count > 1 else ''}": {
+            figure: spread([each[figure] for each in rounds]) for figure in rounds[0]
+        }
+        for count, rounds in seen.items()
     }
+    pairs = zip(seen[FEW], seen[MANY], strict=True)
+    each = spread([(many[SHARE] - few[SHARE]) / (MANY - FEW) for few, many in pairs])
+    rows["each further viewer"] = {SHARE: each}
+    many = rows[f"{MANY} viewers"]
+    return rows, [
+        check("each further viewer: the server's processor time", each["median"], 2.0, "‰"),
+        check("the event loop is held up by sending to all", many[HELD]["high"], 5.0),
+        # Or the comparison would not be one.
+        check("pictures that any viewer missed", FPS - many[LEAST]["low"], 1.5, "a second"),
+    ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--viewers", type=int, nargs="+", default=[1, 64])
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    found = asyncio.run(measure(options.viewers, options.seconds, options.rounds))
-    print(json.dumps(found, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+def start(arguments: Sequence[str] | None = None) -> int:
+    return main(run, Plan(rounds=5, seconds=8.0, warmup=2.0), "viewers", ABOUT, arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(start())
