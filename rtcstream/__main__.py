@@ -11,6 +11,7 @@ from pathlib import Path
 from . import benching, loading, reload
 from .errors import CommandError
 from .gallery import Gallery
+from .network import parse_range
 from .server import serve
 
 EPILOG = """\
@@ -61,6 +62,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="ORIGIN",
         help="another site whose pages may use the streams, or * for all; may be repeated",
     )
+    udp = parser.add_mutually_exclusive_group()
+    udp.add_argument("--udp-port", type=int, metavar="N", help="one UDP port for all media")
+    udp.add_argument("--udp-ports", metavar="A-B", help="UDP ports for media; any free ones if not")
+    parser.add_argument(
+        "--public-ip",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="this server's address as others see it (NAT, Docker); may be repeated",
+    )
     parser.add_argument(
         "--reload", action="store_true", help="start again whenever a file of the program changes"
     )
@@ -107,6 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ssl_key=options.ssl_key,
             ice_servers=options.ice_server,
             cors_origins=options.cors_origin,
+            udp_port=options.udp_port,
+            udp_ports=options.udp_ports and parse_range(options.udp_ports),
+            public_ips=options.public_ip,
         )
     except CommandError as error:
         print(f"rtcstream: {error}", file=sys.stderr)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from .shared import RunOver, SharedRun, SourceTaken
 from .signaling import Answer, Candidate, Fragment, Problem
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
+from .transport.ports import NoPortFree
 from .types import Peer
 from .wiring import NothingToView
 
@@ -24,12 +26,16 @@ logger = logging.getLogger("rtcstream.session")
 
 ICE = web.AppKey("rtcstream_ice", IceOptions)
 """The ICE options of an application and of those mounted in it."""
+NETWORK = web.AppKey("rtcstream_network", IceOptions)
+"""The ports and public addresses of the server, whatever ICE servers an application has."""
 
 MAX_CANDIDATES = 128
 """Trickled candidates of one session: each may become a check to send."""
 
 RETRY_AFTER = "2"
 """Seconds after which there may be something to view."""
+PORT_AFTER = "5"
+"""Seconds after which there may be a UDP port."""
 
 
 class Sessions:
@@ -79,7 +85,12 @@ class Sessions:
         return Answer(session.id, answer, session.ufrag or session.id[:8])
 
     async def connect(
-        self, offer: str, parameters: Mapping[str, str], peer: Peer, ice: IceOptions
+        self,
+        offer: str,
+        parameters: Mapping[str, str],
+        peer: Peer,
+        ice: IceOptions,
+        resume: str | None = None,
     ) -> tuple[MediaSession, str]:
         """A new session and the answer to its offer. Raises Problem."""
         if self._closing:
@@ -114,6 +125,10 @@ class Sessions:
             ) from None
         except SourceTaken as error:
             raise Problem(409, "Somebody sends already", f"{error}.") from None
+        except NoPortFree as error:
+            logger.warning("%s: %s", peer.address, error)
+            detail = f"{error}; try again when somebody has left."
+            raise Problem(503, "No UDP port free", detail, {"Retry-After": PORT_AFTER}) from None
         except NegotiationError as error:
             logger.debug("an offer was refused", exc_info=error)
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
@@ -176,7 +191,12 @@ class Sessions:
 
 
 def _ice(request: web.Request) -> IceOptions:
-    return request.config_dict.get(ICE, IceOptions())
+    network = request.config_dict.get(NETWORK, IceOptions())
+    return replace(
+        request.config_dict.get(ICE, network),
+        ports=network.ports,
+        public_addresses=network.public_addresses,
+    )
 
 
 def _to_aiortc(candidate: Candidate) -> RTCIceCandidate:

@@ -20,7 +20,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from .certificate import lan_addresses, self_signed
 from .errors import CommandError
-from .negotiator import ICE
+from .negotiator import ICE, NETWORK
+from .network import UdpOptions, opened
 from .signaling import CORS_ORIGINS, Origins, trusted_hosts
 from .transport.ice import IceOptions
 
@@ -55,6 +56,9 @@ class ServeOptions(TypedDict, total=False):
     ssl_key: str | Path | None
     ice_servers: Iterable[str | Mapping[str, Any]]
     cors_origins: Sequence[str]
+    udp_port: int | None
+    udp_ports: tuple[int, int] | None
+    public_ips: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,9 @@ class ServerOptions:
     ssl_key: str | Path | None = None
     ice_servers: Iterable[str | Mapping[str, Any]] = ()
     cors_origins: Sequence[str] = ()
+    udp_port: int | None = None
+    udp_ports: tuple[int, int] | None = None
+    public_ips: Sequence[str] = ()
 
     def check(self) -> None:
         """Raise CommandError for options that do not go together, or files that are not there."""
@@ -78,6 +85,12 @@ class ServerOptions:
         for path in (self.ssl_cert, self.ssl_key):
             if path is not None and not Path(path).is_file():
                 raise CommandError(f"there is no file {str(path)!r}")
+        _ = self.udp
+
+    @property
+    def udp(self) -> UdpOptions:
+        """Raises CommandError."""
+        return UdpOptions(self.udp_port, self.udp_ports, tuple(self.public_ips))
 
     @property
     def secure(self) -> bool:
@@ -93,7 +106,10 @@ def serve(
     ``host`` is the address to listen on (``"0.0.0.0"``: all), ``port`` 0 takes a free one.
     ``https`` serves with a self-signed certificate made on the spot, for phones on the same
     network; ``ssl_cert`` and ``ssl_key`` are files of a real one. ``ice_servers`` and
-    ``cors_origins`` are as in ``Stream.app``, for all that is served here.
+    ``cors_origins`` are as in ``Stream.app``, for all that is served here. Media take ``udp_port``
+    for all peers together, or ports from the first to the last of ``udp_ports``; any free ones by
+    default. ``public_ips`` are announced in place of this machine's own addresses, where others
+    reach it through NAT or from outside its container.
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
@@ -171,7 +187,15 @@ def is_loopback(host: str) -> bool:
 @contextlib.asynccontextmanager
 async def listening(what: Servable | web.Application, options: ServerOptions) -> AsyncIterator[str]:
     """Serve inside the ``async with``; yields the URL. Raises CommandError."""
-    application = _rooted(what, options)
+    async with (
+        opened(options.udp) as network,
+        _site(_rooted(what, options, network), options) as url,
+    ):
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def _site(application: web.Application, options: ServerOptions) -> AsyncIterator[str]:
     runner = web.AppRunner(
         application,
         shutdown_timeout=SHUTDOWN_TIMEOUT,
@@ -191,13 +215,16 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
         await runner.cleanup()
 
 
-def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.Application:
+def _rooted(
+    what: Servable | web.Application, options: ServerOptions, network: IceOptions
+) -> web.Application:
     application = what if isinstance(what, web.Application) else what.app()
     try:
         ice = IceOptions.of(options.ice_servers)
         origins = Origins(options.cors_origins)
     except ValueError as error:
         raise CommandError(str(error)) from None
+    application[NETWORK] = network
     if ice.servers:
         application[ICE] = ice
     if options.cors_origins:

@@ -52,6 +52,7 @@ LADDER = [
     Room("session", "aiortc"),
     Room("signaling", "aiohttp"),
     Room("negotiator", "aiohttp aiortc"),
+    Room("network"),
     Room("certificate", "cryptography"),
     Room("server", "aiohttp uvloop"),
     Room("stream", "aiohttp"),
