@@ -65,6 +65,7 @@ class Call:
         self._lock = lock
         self._mixer = Mixer()
         self._target: Any = None
+        self.opened = False
         self._closed = False
         self._interrupted = False
         self._task: asyncio.Task[Any] | None = None
@@ -78,6 +79,11 @@ class Call:
         """Build the class, if it is one. Raises whatever its constructor does."""
         signature = self.signature
         self._target = signature.target() if signature.kind == "class" else signature.target
+        self.opened = True
+
+    def inherit(self, other: "Call") -> None:
+        """Have the class that another session's call has built, which is not to close it."""
+        self._target, self.opened = other._target, other.opened
 
     def of_picture(self, frame: av.VideoFrame, values: dict[str, Any]) -> Outcome:
         """Call the function with a picture; raises what it does, ResultError, or SessionClosed."""

@@ -13,6 +13,7 @@ from aiortc import RTCIceCandidate
 from .controls import Control, Values
 from .errors import ControlError, NegotiationError
 from .options import MediaOptions
+from .resuming import Keeper, Keepsake, is_same
 from .session import MediaSession
 from .shared import RunOver, SharedRun, SourceTaken
 from .signaling import Answer, Candidate, Fragment, Problem
@@ -28,6 +29,9 @@ ICE = web.AppKey("rtcstream_ice", IceOptions)
 """The ICE options of an application and of those mounted in it."""
 NETWORK = web.AppKey("rtcstream_network", IceOptions)
 """The ports and public addresses of the server, whatever ICE servers an application has."""
+
+RESUME = "Rtcstream-Resume"
+"""The header of a POST that names a session whose connection was lost."""
 
 MAX_CANDIDATES = 128
 """Trickled candidates of one session: each may become a check to send."""
@@ -57,6 +61,7 @@ class Sessions:
         self._run: SharedRun | None = None
         self._sessions: dict[str, MediaSession] = {}
         self._candidates: dict[str, int] = {}
+        self._keeper = Keeper()
         self._shared_lock = threading.Lock()
         self._closing = False
 
@@ -81,7 +86,8 @@ class Sessions:
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
         peer = Peer(request.remote, request.headers)
-        session, answer = await self.connect(offer, parameters, peer, _ice(request))
+        resume = request.headers.get(RESUME)
+        session, answer = await self.connect(offer, parameters, peer, _ice(request), resume)
         return Answer(session.id, answer, session.ufrag or session.id[:8])
 
     async def connect(
@@ -92,7 +98,8 @@ class Sessions:
         ice: IceOptions,
         resume: str | None = None,
     ) -> tuple[MediaSession, str]:
-        """A new session and the answer to its offer. Raises Problem."""
+        """A new session and the answer to its offer, which goes on with the state of one that was
+        lost, if ``resume`` is its id. Raises Problem."""
         if self._closing:
             raise Problem(503, "Stopping", "The server is stopping.", {"Retry-After": "5"})
         run = self._shared_run() if self._shared else None
@@ -104,6 +111,7 @@ class Sessions:
                 run.first(parameters)
         except ControlError as error:
             raise Problem(400, "Control not accepted", f"{error}.") from None
+        kept = None if resume is None else await self._resume(resume, peer)
         session = MediaSession(
             self._signatures,
             values,
@@ -112,13 +120,14 @@ class Sessions:
             shared_lock=self._shared_lock,
             options=self._options,
             shared=run,
+            kept=kept,
         )
         self._sessions[session.id] = session
-        session.on("closed", lambda reason: self._forget(session.id))
+        session.on("closed", lambda reason: self._forget(session))
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
-            return await self.connect(offer, parameters, peer, ice)
+            return await self.connect(offer, parameters, peer, ice, resume)
         except NothingToView as error:
             raise Problem(
                 409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}
@@ -134,6 +143,16 @@ class Sessions:
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
         logger.info("%s begins: %s", session.id[:6], peer.address)
         return session, answer
+
+    async def _resume(self, name: str, peer: Peer) -> Keepsake | None:
+        """What a session leaves, which may not know yet that its visitor is elsewhere by now."""
+        for session in list(self._sessions.values()):
+            if name in session.names and is_same(session.peer, peer):
+                session.end_soon("it goes on in another connection", lost=True)
+                if self._shared:  # who sends to all does so until it is over
+                    await session.closed.wait()
+                return session.take_kept()
+        return self._keeper.take(name, peer)
 
     def _shared_run(self) -> SharedRun:
         """The run that all watch, or a new one."""
@@ -174,6 +193,7 @@ class Sessions:
     async def end_all(self, reason: str) -> None:
         """End every session, and begin no more."""
         self._closing = True
+        self._keeper.close()
         if self._run is not None:
             self._run.end_soon(reason)
         await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))
@@ -185,9 +205,11 @@ class Sessions:
             404, "Session not found", "It has ended, or never was; open a new one with POST."
         )
 
-    def _forget(self, session: str) -> None:
-        self._sessions.pop(session, None)
-        self._candidates.pop(session, None)
+    def _forget(self, session: MediaSession) -> None:
+        self._sessions.pop(session.id, None)
+        self._candidates.pop(session.id, None)
+        if (kept := session.take_kept()) is not None:
+            self._keeper.keep(kept)
 
 
 def _ice(request: web.Request) -> IceOptions:

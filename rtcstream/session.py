@@ -17,6 +17,7 @@ from .host import CLOSE_TIMEOUT, HANG_TIMEOUT, Host
 from .messages import ServerMessage
 from .options import MediaOptions
 from .outbox import Outbox
+from .resuming import Keepsake
 from .shared import SharedRun
 from .signature import Signature
 from .transport.ice import IceOptions
@@ -37,7 +38,8 @@ class MediaSession(Host):
 
     Emits ``"closed"`` with the reason, once, when all of it has been freed. The methods of the
     ``Session`` protocol work from any thread, all others belong to the event loop. In a ``shared``
-    run it is a member only: the function, its values and its session are the run's.
+    run it is a member only: the function, its values and its session are the run's. It goes on with
+    what was ``kept`` of one whose connection was lost, and is lost itself with a keepsake in turn.
     """
 
     def __init__(
@@ -50,8 +52,15 @@ class MediaSession(Host):
         shared_lock: threading.Lock,
         options: MediaOptions,
         shared: SharedRun | None = None,
+        kept: Keepsake | None = None,
     ) -> None:
         super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop())
+        self.names = {self.id} if kept is None else {self.id, *kept.names}
+        """The ids by which the page may know it, until it is connected."""
+        self.kept = kept
+        """What it has yet to go on with; once it is lost, what there is of it."""
+        if kept is not None:
+            self.state = kept.state
         self.values = values
         self.closed = asyncio.Event()
         self._signatures = signatures
@@ -88,10 +97,10 @@ class MediaSession(Host):
             if self._closing is not None:
                 raise NegotiationError("the session was ended before it began")
         except BaseException:
-            await self.end("the offer was refused")
+            await self.end("the offer was refused", lost=True)
             raise
         self._deadline = self._event_loop.call_later(
-            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
+            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time", True
         )
         return answer
 
@@ -114,23 +123,41 @@ class MediaSession(Host):
             self._deadline = None
             if self._closing is None:
                 self._post(messages.State("waiting"))
-                self._wiring.start()
+                self._wiring.start(self.kept.workers if self.kept is not None else ())
+                self.names, self.kept = {self.id}, None
                 if self._shared is not None:
                     self._shared.begin(self)
                 self._ticking = self._event_loop.create_task(self._tick())
-        elif state == "failed":
-            self.end_soon("the connection was lost")
+        elif state == "failed" or (state == "closed" and self._connection.is_lost):
+            self.end_soon("the connection was lost", lost=True)
         elif state == "closed":
             self.end_soon("the peer closed the connection")
 
-    async def end(self, reason: str) -> None:
+    async def end(self, reason: str, lost: bool = False) -> None:
         """End the session and free all of it; returns when that is done, however often called."""
-        self.end_soon(reason)
+        self.end_soon(reason, lost)
         await self.closed.wait()
 
-    def end_soon(self, reason: str) -> None:
-        if self._closing is None:
-            self._closing = self._event_loop.create_task(self._end(reason))
+    def end_soon(self, reason: str, lost: bool = False) -> None:
+        """Begin to end. Of one that is ``lost``, ``kept`` is for whoever takes it, or gives it up;
+        after a goodbye there is nothing to go on with."""
+        if self._closing is not None:
+            return
+        if self.kept is not None and lost:  # it never came so far as to go on with it
+            self.kept = replace(self.kept, names=self.names)
+        elif self.kept is not None:
+            self.kept.give_up()
+            self.kept = None
+        elif lost and self._shared is None:
+            workers = self._wiring.keep()
+            if self.state or any(workers):
+                self.kept = Keepsake(self.state, workers, self.peer, self.names)
+        self._closing = self._event_loop.create_task(self._end(reason))
+
+    def take_kept(self) -> Keepsake | None:
+        """What is kept of a session that has been lost; of each, one only gets it."""
+        kept, self.kept = self.kept, None
+        return kept
 
     async def _end(self, reason: str) -> None:
         logger.info("%s ends: %s", self.id[:6], reason)

@@ -137,6 +137,23 @@ async def test_what_an_sctp_transport_has(connection: PeerConnection) -> None:
     assert connection.sctp._get_inbound_stream(0).reassembly == []
 
 
+async def test_how_a_lost_peer_is_told_from_one_that_goes() -> None:
+    """A transport tells that it is closed by an event; ICE that has closed by itself says so before
+    that, and one whose peer said goodbye does not."""
+    async with testing.connect(Stream(same)) as peer:
+        assert peer.session is not None
+        await peer._connection.close_within(2)
+        await peer.session.closed.wait()
+        assert not peer.session._connection.is_lost
+    async with testing.connect(Stream(same)) as peer:
+        assert peer.session is not None
+        ice = peer.session._connection.sctp.transport.transport._connection  # type: ignore[union-attr]
+        assert "return await self.close()" in inspect.getsource(ice.query_consent)
+        await ice.close()
+        await peer.session.closed.wait()
+        assert peer.session._connection.is_lost
+
+
 async def test_where_aioice_gathers(connection: PeerConnection) -> None:
     """Only the addresses that were asked for are bound, and none is resolved or asked outside."""
     connection.addTransceiver("video", "sendrecv")

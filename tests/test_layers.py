@@ -38,6 +38,7 @@ LADDER = [
     Room("options"),
     Room("calls", "av"),
     Room("worker"),
+    Room("resuming"),
     Room("chunks", "av numpy"),
     Room("playout", "av"),
     Room("tracks", "av numpy"),

@@ -53,6 +53,8 @@ class PeerConnection(RTCPeerConnection):
         self._ice = ice
         self.remote_ufrag: str | None = None
         """The peer's ICE username fragment, which names its generation of candidates."""
+        self.is_lost = False
+        """Whether the peer was no longer heard from (RFC 7675), and has not said that it goes."""
 
     # Names with one leading underscore are not mangled, so these override aiortc's private methods.
 
@@ -60,6 +62,12 @@ class PeerConnection(RTCPeerConnection):
         transport: RTCDtlsTransport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
         gather_on(transport.transport.iceGatherer, self._ice)
         self._read_packets(transport)
+
+        def changed() -> None:  # aiortc calls both "closed"
+            if transport.state == "closed" and transport.transport._connection._closing:
+                self.is_lost = True
+
+        transport.on("statechange", changed)
         return transport
 
     def _read_packets(self, transport: RTCDtlsTransport) -> None:
