@@ -188,6 +188,8 @@ class Sessions:
                 await found.add_candidate(_to_aiortc(candidate))
 
     async def close(self, session: str) -> None:
+        if self._keeper.give_up(session):  # who says goodbye does not come back
+            return
         await self._find(session).end("stopped by the page")
 
     async def end_all(self, reason: str) -> None:

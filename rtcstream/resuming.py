@@ -57,9 +57,9 @@ class Keeper:
             keepsake.give_up()
             return
         loop = asyncio.get_running_loop()
-        self._kept.append((keepsake, loop.call_later(KEEP_SECONDS, self._give_up_oldest)))
-        if len(self._kept) > MOST_KEPT:
-            self._give_up_oldest()
+        self._kept.append((keepsake, loop.call_later(KEEP_SECONDS, self._give_up, 0)))
+        if len(self._kept) > MOST_KEPT:  # all of one time: the first's is over first
+            self._give_up(0)
 
     def take(self, name: str, peer: Peer) -> Keepsake | None:
         """What is kept of a session, for who it belongs to; None if there is nothing, any more."""
@@ -71,14 +71,22 @@ class Keeper:
                 return keepsake
         return None
 
+    def give_up(self, name: str) -> bool:
+        """Whether anything was kept of a session, which is not any more."""
+        for index, (keepsake, _) in enumerate(self._kept):
+            if name in keepsake.names:
+                self._give_up(index)
+                return True
+        return False
+
     def close(self) -> None:
         """Give up all, and keep nothing any more."""
         self._closed = True
         while self._kept:
-            self._give_up_oldest()
+            self._give_up(0)
 
-    def _give_up_oldest(self) -> None:
-        keepsake, timer = self._kept.pop(0)
+    def _give_up(self, index: int) -> None:
+        keepsake, timer = self._kept.pop(index)
         timer.cancel()
         logger.debug("%s was not resumed", sorted(keepsake.names)[0][:6])
         keepsake.give_up()

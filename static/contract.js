@@ -55,7 +55,7 @@
  * @property {Record<string, [number, number]>} [stages] a picture's way: median and 95th percentile of each, ms
  */
 /**
- * The events of a stream and what each carries in `detail`. All but the last three are
+ * The events of a stream and what each carries in `detail`. All but the last five are
  * messages of the server, under their own type.
  * @typedef {object} StreamEvents
  * @property {ControlsMessage} controls
@@ -70,7 +70,16 @@
  * @property {{ type: "end", reason: string }} end
  * @property {MediaStreamTrack} track a track that the server sends
  * @property {RTCPeerConnectionState} connectionstatechange
+ * @property {Reconnecting} reconnecting the connection was lost, or an attempt to make another has failed
+ * @property {{ attempt: number }} reconnected
  * @property {import("./errors.js").StreamError} failure the session broke after `start()` had succeeded
+ */
+/**
+ * @typedef {object} Reconnecting
+ * @property {number} attempt from 1
+ * @property {number} wait milliseconds until it is made
+ * @property {boolean} patient whether the pauses have become as long as they get
+ * @property {unknown} error why
  */
 /** @typedef {{ local: string[], remote: string[] }} Candidates candidate lines, without `a=` */
 

@@ -10,11 +10,12 @@
  *     await stream.set({ strength: 4 });
  *     await stream.stop();
  *
- * It needs the five files that it imports beside it, and contacts no host but the stream's own.
+ * It needs the six files that it imports beside it, and contacts no host but the stream's own.
  */
 
 import { StreamError, problem } from "./errors.js";
 import { inStereo } from "./opus.js";
+import { GIVE_UP_MS, Pause, isFinal, isPatient, isRestart, pauseBefore, sameStream, watchOver } from "./reconnect.js";
 import { sdpFragment } from "./sdpfrag.js";
 import { Settings } from "./settings.js";
 import { summarize } from "./stats.js";
@@ -26,10 +27,18 @@ export { StreamError };
 /** @typedef {import("./contract.js").ControlsMessage} ControlsMessage */
 /** @typedef {import("./contract.js").StreamEvents} StreamEvents */
 /** @typedef {import("./contract.js").Candidates} Candidates */
+/**
+ * @typedef {object} Plan what the session is to be, also when it has to be begun again
+ * @property {MediaStreamTrack[]} tracks
+ * @property {() => Values} values
+ * @property {boolean} watch
+ * @property {boolean} reconnect
+ */
 
 const MESSAGE_TYPES = ["controls", "error", "result", "log", "state", "progress", "stats", "data", "time", "end"];
 const MEDIA_PATH_MS = 10_000;
 const REQUEST_MS = 20_000;
+const RETRY_MS = 5_000; // of an attempt that is followed by others
 const DELETE_MS = 2_000;
 
 export class RtcStream extends EventTarget {
@@ -59,6 +68,22 @@ export class RtcStream extends EventTarget {
   /** @type {Candidates} */
   #candidates = { local: [], remote: [] };
   #run = 0;
+  /** @type {Plan} */
+  #plan = { tracks: [], values: () => ({}), watch: false, reconnect: false };
+  /** What the controls are known to be. @type {Values} */
+  #values = {};
+  /** Whether `start()` has succeeded, and no other attempt is under way. */
+  #began = false;
+  #pause = new Pause();
+  /** The session's id, by which another goes on with its state. */
+  #id = "";
+  /**
+   * What was lost: to close it would be a goodbye, until the server knows that we come back.
+   * @type {{ pc: RTCPeerConnection | null, location: string } | null}
+   */
+  #former = null;
+  /** Tracks that end when others come; until then the last picture stays. @type {MediaStreamTrack[]} */
+  #stale = [];
   /** @type {import("./stats.js").Sample | null} */
   #sample = null;
 
@@ -110,23 +135,36 @@ export class RtcStream extends EventTarget {
 
   /**
    * Connects, and resolves when media can flow and controls can be set.
-   * @param {{ tracks?: MediaStreamTrack[], values?: Values, watch?: boolean }} [options] `tracks`: what to send, at
-   *     most one of a kind; `values`: the controls' first values, so that the very first frame already has
-   *     them; `watch`: sends nothing, and sees what another sends (a shared stream's source)
+   * @param {{ tracks?: MediaStreamTrack[], values?: Values | (() => Values), watch?: boolean, reconnect?: boolean }}
+   *     [options] `tracks`: what to send, at most one of a kind; `values`: the controls' first values, so that the
+   *     very first frame already has them, or what gives them; `watch`: sends nothing, and sees what another sends
+   *     (a shared stream's source); `reconnect`: when the connection is lost later on, or the server starts again,
+   *     it is made anew for two minutes, with the same tracks, the values that hold and the server's state of this
+   *     session, and `reconnecting` and `reconnected` tell of it
    */
-  async start({ tracks = [], values = {}, watch = false } = {}) {
+  async start({ tracks = [], values = {}, watch = false, reconnect = false } = {}) {
     if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
     if (typeof RTCPeerConnection === "undefined") {
       throw new StreamError("unsupported", "This browser has no WebRTC, or it is switched off.");
     }
     const session = (this.#session = new AbortController());
+    this.#values = typeof values === "function" ? {} : values;
+    const current = typeof values === "function" ? values : () => this.#values;
+    this.#plan = { tracks: [...tracks], values: current, watch, reconnect };
+    this.#id = "";
     try {
-      await this.#connect(session.signal, tracks, values, watch);
+      await this.#connect(session.signal);
+      this.#began = true;
     } catch (error) {
       void this.#end(session, error, false);
       // What broke first is the reason; what stopping broke in turn is not.
       throw session.signal.reason;
     }
+  }
+
+  /** Tries now to reconnect, where it waits to. */
+  reconnectNow() {
+    this.#pause.cut();
   }
 
   /**
@@ -164,6 +202,7 @@ export class RtcStream extends EventTarget {
    * @param {MediaStreamTrack} track
    */
   async replaceTrack(track) {
+    this.#plan.tracks = [...this.#plan.tracks.filter((each) => each.kind !== track.kind), track];
     const transceiver = this.#pc?.getTransceivers().find((each) => each.receiver.track.kind === track.kind);
     await transceiver?.sender.replaceTrack(track);
   }
@@ -182,13 +221,9 @@ export class RtcStream extends EventTarget {
     return now.summary;
   }
 
-  /**
-   * @param {AbortSignal} signal
-   * @param {MediaStreamTrack[]} tracks
-   * @param {Values} values
-   * @param {boolean} watch
-   */
-  async #connect(signal, tracks, values, watch) {
+  /** @param {AbortSignal} signal */
+  async #connect(signal) {
+    const { tracks, watch } = this.#plan;
     const description = await this.describe();
     signal.throwIfAborted();
 
@@ -215,17 +250,20 @@ export class RtcStream extends EventTarget {
     const offer = await pc.createOffer();
     await pc.setLocalDescription({ type: "offer", sdp: inStereo(offer.sdp ?? "") });
     const url = new URL("session", this.#base);
-    for (const [name, value] of Object.entries(values)) url.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries(this.#plan.values())) url.searchParams.set(name, String(value));
     // Not aborted by stop(): once the server has made a session, its address is needed to end it.
     const response = await this.#fetch(url, {
       method: "POST",
-      headers: { "Content-Type": "application/sdp" },
+      headers: { "Content-Type": "application/sdp", ...(this.#id && { "Rtcstream-Resume": this.#id }) },
       body: pc.localDescription?.sdp,
     });
     const location = new URL(response.headers.get("Location") ?? "", response.url).href;
     if (signal.aborted) void this.#delete(location);
     signal.throwIfAborted();
     this.#location = location;
+    this.#id = decodeURIComponent(location.slice(location.lastIndexOf("/") + 1));
+    this.#former?.pc?.close();
+    this.#former = null;
     this.#etag = response.headers.get("ETag") ?? "";
     void this.#sendCandidates(signal);
 
@@ -249,15 +287,17 @@ export class RtcStream extends EventTarget {
       void this.#sendCandidates(signal);
     }, { signal });
     pc.addEventListener("track", ({ track }) => {
+      for (const each of this.#stale.splice(0)) this.media.removeTrack(each);
       this.media.addTrack(track);
       this.#emit("track", track);
     }, { signal });
     pc.addEventListener("connectionstatechange", () => {
       this.#emit("connectionstatechange", pc.connectionState);
       if (pc.connectionState === "failed") this.#fail(signal, this.#channel?.readyState === "open"
-        ? new StreamError("connection-lost", "The connection to the server was lost.")
+        ? this.#connectionLost()
         : this.#noMediaPath());
     }, { signal });
+    if (this.#plan.reconnect) watchOver(pc, signal, () => this.#began && this.#fail(signal, this.#connectionLost()));
     addEventListener("pagehide", () => void this.stop(), { signal });
   }
 
@@ -282,6 +322,10 @@ export class RtcStream extends EventTarget {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #connectionLost() {
+    return new StreamError("connection-lost", "The connection to the server was lost.");
   }
 
   #noMediaPath() {
@@ -316,7 +360,14 @@ export class RtcStream extends EventTarget {
   /** @param {unknown} text */
   #receive(text) {
     const message = JSON.parse(String(text));
+    const restarts = message.type === "end" && isRestart(message.reason) && this.#began && this.#plan.reconnect;
+    if (restarts && this.#session) {
+      this.#location = ""; // there is nothing left to delete
+      this.#fail(this.#session.signal, new StreamError("channel-closed", "The server was stopped."));
+      return;
+    }
     if (["controls", "error"].includes(message.type) && !this.#settings?.hear(message)) return;
+    if (message.type === "controls") this.#values = message.values;
     if (message.type === "result") {
       if (message.run < this.#run) return;
       this.#run = message.run;
@@ -333,13 +384,76 @@ export class RtcStream extends EventTarget {
   }
 
   /**
-   * Ends the session that `signal` belongs to, unless it has ended already.
+   * Ends the session that `signal` belongs to, unless it has ended already; or begins another.
    * @param {AbortSignal} signal
    * @param {unknown} error
    */
   #fail(signal, error) {
-    if (this.#session?.signal !== signal) return;
-    void this.#end(this.#session, error, this.#channel?.readyState !== "connecting");
+    const session = this.#session;
+    if (session?.signal !== signal) return;
+    if (!this.#plan.reconnect) void this.#end(session, error, this.#channel?.readyState !== "connecting");
+    else if (this.#began) void this.#reconnect(session, error);
+    else session.abort(error); // who has made the attempt is told by its failing
+  }
+
+  /**
+   * @param {AbortController} lost
+   * @param {unknown} error
+   */
+  async #reconnect(lost, error) {
+    const before = await this.#description;
+    const end = performance.now() + GIVE_UP_MS;
+    let session = lost;
+    for (let attempt = 1; this.#session === session; attempt += 1) {
+      this.#leave(session, error);
+      session = this.#session = new AbortController();
+      const { signal } = session;
+      const retryAfter = error instanceof StreamError ? 1000 * (error.retryAfter ?? 0) : 0;
+      const wait = Math.max(pauseBefore(attempt), retryAfter);
+      this.#emit("reconnecting", { attempt, wait, patient: isPatient(attempt), error });
+      try {
+        await this.#pause.wait(wait, signal);
+        this.#description = null;
+        sameStream(before, await this.describe());
+        await this.#connect(signal);
+        this.#began = true;
+        this.#emit("reconnected", { attempt });
+        return;
+      } catch (cause) {
+        error = signal.aborted ? signal.reason : cause;
+        this.#description ??= Promise.resolve(/** @type {Description} */ (before));
+        if (isFinal(error) || performance.now() > end) return this.#end(session, error, true);
+      }
+    }
+  }
+
+  /**
+   * Lets go of a connection, which the server may think is still there.
+   * @param {AbortController} session
+   * @param {unknown} error
+   */
+  #leave(session, error) {
+    if (this.#location) this.#former = { pc: this.#pc, location: this.#location };
+    else this.#pc?.close();
+    this.#stale = this.media.getTracks();
+    this.#release(session, error);
+  }
+
+  /**
+   * @param {AbortController} session
+   * @param {unknown} error
+   */
+  #release(session, error) {
+    this.#session = null;
+    this.#began = false;
+    session.abort(error);
+    this.#pc = this.#channel = null;
+    this.#location = this.#etag = "";
+    this.#trickle = [];
+    this.#settings?.end(/** @type {StreamError} */ (error));
+    this.#settings = null;
+    this.#run = 0;
+    this.#sample = null;
   }
 
   /**
@@ -349,22 +463,16 @@ export class RtcStream extends EventTarget {
    */
   async #end(session, error, tell) {
     if (this.#session !== session) return;
-    const [pc, location] = [this.#pc, this.#location];
-    this.#session = null;
-    session.abort(error);
-    this.#pc = this.#channel = null;
-    this.#location = this.#etag = "";
-    this.#trickle = [];
-    this.#settings?.end(/** @type {StreamError} */ (error));
-    this.#settings = null;
+    const [pc, former, location] = [this.#pc, this.#former, this.#location || this.#former?.location];
+    this.#release(session, error);
+    this.#former = null;
     for (const track of this.media.getTracks()) this.media.removeTrack(track);
-    this.#run = 0;
-    this.#sample = null;
     if (tell) this.#emit("failure", error);
     this.#emit("connectionstatechange", "closed");
     // Asked to, the server ends the session in order; it would take a closed connection for a lost one.
     if (location) await this.#delete(location);
     pc?.close();
+    former?.pc?.close();
   }
 
   /** @param {string} location */
@@ -390,7 +498,7 @@ export class RtcStream extends EventTarget {
    * @param {RequestInit} init
    */
   async #fetch(url, init) {
-    const timeout = AbortSignal.timeout(REQUEST_MS);
+    const timeout = AbortSignal.timeout(this.#id && !this.#began ? RETRY_MS : REQUEST_MS);
     const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
     const headers = { ...this.#headers, .../** @type {Record<string, string>} */ (init.headers) };
     let response;

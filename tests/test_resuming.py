@@ -140,6 +140,19 @@ async def test_a_goodbye_leaves_nothing(counting: type[Counts], sessions: Sessio
         assert await count(peer) == 1
 
 
+async def test_who_stops_while_it_was_lost(counting: type[Counts], sessions: Sessions) -> None:
+    """A DELETE of a session that is kept only frees what is kept."""
+    async with testing.connect(sessions) as peer:
+        assert await count(peer) == 1
+        assert peer.session is not None
+        await peer.session.end("the connection was lost", lost=True)
+        assert len(sessions._keeper) == 1
+        await sessions.close(peer.session.id)
+    await until(lambda: said(counting) == ["built", "closed"])
+    with pytest.raises(Problem):
+        await sessions.close(peer.session.id)
+
+
 async def test_a_session_that_seems_alive_is_taken_over(
     counting: type[Counts], sessions: Sessions
 ) -> None:
