@@ -35,13 +35,14 @@ export function isFinal(error) {
 }
 
 /**
- * The stream as it was described before; ICE servers may differ, their passwords are for a time.
+ * Throws if the page, which was made for one stream, would not do for the other.
  * @param {Description | null} before
  * @param {Description} now
  */
 export function sameStream(before, now) {
-  const text = (/** @type {Description} */ each) => JSON.stringify({ ...each, iceServers: null });
-  if (!before || text(before) === text(now)) return;
+  const shape = (/** @type {Description} */ { name, inputs, outputs, controls, shared, take }) =>
+    JSON.stringify([name, inputs, outputs, controls, shared, take]);
+  if (!before || shape(before) === shape(now)) return;
   throw new StreamError("changed", "The program behind this page has changed.");
 }
 
@@ -56,9 +57,7 @@ export function watchOver(pc, signal, lost) {
   let changed = -CHANGED_MS;
   const look = () => {
     clearTimeout(timer);
-    if (signal.aborted) return;
-    if (pc.connectionState === "failed") return lost();
-    if (pc.connectionState !== "disconnected") return;
+    if (signal.aborted || pc.connectionState !== "disconnected") return;
     timer = setTimeout(look.now, performance.now() - changed < CHANGED_MS ? 0 : DISCONNECTED_MS);
   };
   look.now = () => pc.connectionState === "disconnected" && !signal.aborted && lost();

@@ -409,7 +409,7 @@ export class RtcStream extends EventTarget {
       session = this.#session = new AbortController();
       const { signal } = session;
       const retryAfter = error instanceof StreamError ? 1000 * (error.retryAfter ?? 0) : 0;
-      const wait = Math.max(pauseBefore(attempt), retryAfter);
+      const wait = Math.min(Math.max(pauseBefore(attempt), retryAfter), Math.max(end - performance.now(), 0));
       this.#emit("reconnecting", { attempt, wait, patient: isPatient(attempt), error });
       try {
         await this.#pause.wait(wait, signal);
