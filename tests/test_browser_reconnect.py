@@ -16,7 +16,7 @@ from playwright.async_api import Page, expect
 
 from rtcstream import Image, Range, Stream
 from rtcstream.negotiator import NETWORK, Sessions
-from rtcstream.transport.demux import SharedSocket
+from rtcstream.transport.demux import SharedSocket, bound
 from rtcstream.transport.ice import IceOptions, local_addresses
 from rtcstream.transport.ports import SharedPort
 from rtcstream.transport.rtp_writer import RtpWriter
@@ -37,13 +37,15 @@ stream = Stream(tint)
 
 
 class Program:
-    """A server in a process of its own, always on the same port."""
+    """A server in a process of its own, always on the same port, of TCP and of UDP."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        with bound("0.0.0.0", 0) as free:
+            self.udp_port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -51,6 +53,7 @@ class Program:
         self._path.write_text(text)
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "rtcstream", str(self._path), "--port", str(self.port)),
+            *("--udp-port", str(self.udp_port)),
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._process.stdout is not None
@@ -105,6 +108,9 @@ async def test_a_server_that_was_killed_and_comes_back(pages: Pages, program: Pr
     await program.start()
     await status(page, "Connected", timeout=20)
     await expect(page.locator("#reconnecting")).to_be_hidden()
+    udp = (await page.evaluate("connections.at(-1).remoteDescription.sdp")).splitlines()
+    ports = {line.split()[5] for line in udp if line.startswith("a=candidate")}
+    assert ports == {str(program.udp_port)}
     await watch.next(10)
     assert await level(page) == 8
     await expect(page.locator('[data-control="level"] output')).to_have_text("8")
