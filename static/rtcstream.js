@@ -78,7 +78,8 @@ export class RtcStream extends EventTarget {
   /** The session's id, by which another goes on with its state. */
   #id = "";
   /**
-   * What was lost: to close it would be a goodbye, until the server knows that we come back.
+   * What was lost: to close it would be a goodbye, until the server knows that we come back, and would take the
+   * last picture away.
    * @type {{ pc: RTCPeerConnection | null, location: string } | null}
    */
   #former = null;
@@ -433,7 +434,7 @@ export class RtcStream extends EventTarget {
    * @param {unknown} error
    */
   #leave(session, error) {
-    if (this.#location) this.#former = { pc: this.#pc, location: this.#location };
+    if (this.#pc?.remoteDescription) this.#former = { pc: this.#pc, location: this.#location };
     else this.#pc?.close();
     this.#stale = this.media.getTracks();
     this.#release(session, error);

@@ -36,6 +36,15 @@ stream = Stream(tint)
 """
 
 
+BRIGHTNESS = """
+(() => {
+  const context = new OffscreenCanvas(8, 8).getContext("2d");
+  context.drawImage(document.querySelector("#output"), 0, 0, 8, 8);
+  return Math.max(...context.getImageData(0, 0, 8, 8).data.filter((_, at) => at % 4 < 3));
+})()
+"""
+
+
 class Program:
     """A server in a process of its own, always on the same port, of TCP and of UDP."""
 
@@ -130,6 +139,7 @@ async def test_a_server_that_is_started_again_in_order(pages: Pages, program: Pr
     await program.end(signal.SIGTERM)
     await status(page, "Reconnecting", timeout=2)
     await expect(page.locator("#reconnecting")).to_contain_text("Trying again…", timeout=15_000)
+    assert await page.evaluate(BRIGHTNESS) > 40, "the last picture stays meanwhile"
     await program.start()
     await page.get_by_role("button", name="Try now").click()
     await status(page, "Connected", timeout=3.5)
