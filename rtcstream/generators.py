@@ -56,6 +56,9 @@ class GeneratorRuns(Worker):
         self._tokens = float(self.BURST)
         self._filled = time.monotonic()
         self._playing = False
+        self._since: float | None = None
+        """When the run began, or was told to end."""
+        self._yielded = False
         take = call.signature.take_in
         turn = None if take is None else take.turn
         self._rest: StateValue = "listening" if turn else "finished"
@@ -89,15 +92,28 @@ class GeneratorRuns(Worker):
         """Whether a run is under way, or has yet to be heard to its end."""
         return self._playing
 
-    def hangs(self, longer_than: float) -> bool:
-        """Never: a generator may take its time."""
-        return False
+    def complaint(self, longer_than: float) -> str | None:
+        """A generator may take its time, but not before its first yield, nor to end."""
+        since, ending = self._since, self._superseded
+        if since is None or time.monotonic() - since <= longer_than:
+            return None
+        name = self.call.signature.name
+        if ending:
+            return (
+                f"{name}() has not ended {longer_than:g} seconds after it was told to; "
+                "the next run begins when it does"
+            )
+        return (
+            None if self._yielded else f"{name}() has yielded nothing for {longer_than:g} seconds"
+        )
 
     def _supersede(self, wanted_at: float, at_once: bool = True) -> None:
         with self._lock:
             self._wanted_at = wanted_at
             if at_once:
                 self._superseded = True
+                if self._since is not None:
+                    self._since = time.monotonic()
                 self._playout.begin()  # from here on nothing of the old run is taken
                 self.call.interrupt()
             self._changed.set()
@@ -147,6 +163,7 @@ class GeneratorRuns(Worker):
     def _play(self) -> None:
         take = self._taken
         generator = self.call.generate(take, self._snapshot())
+        self._since, self._yielded = time.monotonic(), False
         try:
             items = self._timed(generator)
             if (chunk := self.call.signature.out.chunk) is not None:
@@ -165,6 +182,7 @@ class GeneratorRuns(Worker):
             try:
                 generator.close()
             finally:
+                self._since = None
                 if take is not None:
                     take.delete()
 
@@ -191,6 +209,7 @@ class GeneratorRuns(Worker):
             item = next(generator, None)
             if item is None:
                 return
+            self._yielded = True
             self.durations.append(time.monotonic() - asked)
             yield item
 

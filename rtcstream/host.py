@@ -155,11 +155,3 @@ class Host(AsyncIOEventEmitter):
                 self.id[:6],
                 worker.call.signature.name,
             )
-
-    def _say_hanging(self, calls: list[Call]) -> None:
-        for call in calls:
-            self._say(
-                "warning",
-                f"{call.signature.name}() has not returned for {HANG_TIMEOUT:g} seconds; "
-                "nothing new comes until it does",
-            )

@@ -232,4 +232,5 @@ class MediaSession(Host):
                 logger.warning("%s %s: %d", self.id[:6], TOO_MUCH, dropped)
                 self._post(messages.Log("warning", TOO_MUCH, count=dropped))
             before, told = after, dropped
-            self._say_hanging(self._wiring.hanging(longer_than=HANG_TIMEOUT))
+            for text in self._wiring.complaints(longer_than=HANG_TIMEOUT):
+                self.on_warning(text)

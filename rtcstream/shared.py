@@ -234,8 +234,8 @@ class SharedRun(Host):
                 "stages": self.broadcast.timeline.summary(),
             }
             self._say_repeats()
-            if self.worker is not None and self.worker.hangs(HANG_TIMEOUT):
-                self._say_hanging([self.worker.call])
+            if self.worker is not None and (text := self.worker.complaint(HANG_TIMEOUT)):
+                self.on_warning(text)
 
 
 def _say_slow(member: Member, slow: bool) -> None:

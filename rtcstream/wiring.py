@@ -261,9 +261,10 @@ class Wiring:
         for sender in self.senders:
             sender.close_source()
 
-    def hanging(self, longer_than: float) -> list[Call]:
-        """The functions that have not returned for so many seconds."""
-        return [worker.call for worker in self.workers if worker.hangs(longer_than)]
+    def complaints(self, longer_than: float) -> list[str]:
+        """What to say of functions that have not returned for so many seconds."""
+        said = [worker.complaint(longer_than) for worker in self.workers]
+        return [text for text in said if text is not None]
 
     def totals(self) -> tuple[float, int, int, int]:
         """Now, and since the beginning: frames in, frames out, bytes out."""

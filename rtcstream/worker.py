@@ -68,10 +68,15 @@ class Worker:
     def running(self) -> bool:
         return self._thread.is_alive()
 
-    def hangs(self, longer_than: float) -> bool:
-        """Whether a call has not returned for so many seconds."""
+    def complaint(self, longer_than: float) -> str | None:
+        """What to say of a call that has not returned for so many seconds; None if all is well."""
         since = self.busy_since
-        return since is not None and time.monotonic() - since > longer_than
+        if since is None or time.monotonic() - since <= longer_than:
+            return None
+        return (
+            f"{self.call.signature.name}() has not returned for {longer_than:g} seconds; "
+            "nothing new comes until it does"
+        )
 
     @property
     def dropped(self) -> int:
