@@ -219,7 +219,7 @@ async def test_slow_viewer_does_not_slow_the_others() -> None:
             sender._bitrate._by_estimate = estimate
             encoding = sender._encoding
         assert isinstance(encoding, VideoEncoding)
-        encoding.retarget()
+        encoding._retarget()
         assert encoding._encoder.target == 2_000_000
         log = await slow.message("log", level="warning")
         assert "your network takes less" in log["message"]
@@ -228,7 +228,7 @@ async def test_slow_viewer_does_not_slow_the_others() -> None:
         await until(lambda: len(slow.pictures) >= 1)  # the next keyframe for the slow ones
         assert len(fast.pictures) - before > 10 * len(slow.pictures) or len(fast.pictures) == 100
         slow.session._wiring.senders[0]._bitrate._by_estimate = 2_000_000  # type: ignore[union-attr]
-        encoding.retarget()
+        encoding._retarget()
         await until(lambda: len(slow.pictures) > 10)
 
 
@@ -377,7 +377,7 @@ async def test_estimate_beyond_the_stream_slows_nobody() -> None:
             sender: Any = peer.session._wiring.senders[0]  # type: ignore[union-attr]
             sender._on_estimate = lambda fci, asked: None
             sender._bitrate._by_estimate = estimate
-        sender._encoding.retarget()
+        sender._encoding._retarget()
         assert not sender._encoding._slow and sender._encoding._encoder.target == 700_000
 
 

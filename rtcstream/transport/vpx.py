@@ -145,6 +145,7 @@ class Vp8Encoder:
     BUFFER = 1000  # milliseconds of the bitrate that a moment may take beyond its share
     MAX_KEYFRAME = 900  # percent of a usual frame: as many frame times as it takes to send
 
+    least_change = 0.02
     _open = False
 
     def __init__(self, width: int, height: int, bitrate: int, threads: int = 1) -> None:
