@@ -21,8 +21,14 @@ from aiortc.rtp import RtpPacket
 from aiortc.sdp import SessionDescription
 
 from rtcstream import Image, Stream, testing
+from rtcstream.transport import h264
 from rtcstream.transport.audio_receiver import AudioReceiver
-from rtcstream.transport.extensions import PLAYOUT_DELAY, START_BITRATE, TRANSPORT_SEQUENCE
+from rtcstream.transport.extensions import (
+    PLAYOUT_DELAY,
+    START_BITRATE,
+    TRANSPORT_SEQUENCE,
+    prefer,
+)
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.transport.peer import PeerConnection
 from rtcstream.transport.receiver import VideoReceiver
@@ -201,3 +207,32 @@ async def test_what_a_replay_hooks_into(connection: PeerConnection) -> None:
     assert list(handle.parameters) == ["packet", "arrival_time_ms"]
     decoded = receiver._RTCRtpReceiver__decoder_queue  # type: ignore[attr-defined]
     assert isinstance(decoded, queue.Queue)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hardware", "first"),
+    [
+        ("auto", None, "VP8"),
+        ("auto", "h264_nvenc", "H264"),
+        ("h264", None, "H264"),
+        ("vp8", "h264_nvenc", "VP8"),
+    ],
+)
+async def test_which_codec_is_preferred(
+    connection: PeerConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    hardware: str | None,
+    first: str,
+) -> None:
+    """By "auto" H.264 is answered first where the machine encodes it in hardware, and what the
+    offer has first elsewhere; a codec that is named is first in any case."""
+    monkeypatch.setattr(h264, "hardware", lambda: hardware)
+    offering = PeerConnection(IceOptions(addresses=LOOPBACK))
+    offering.addTransceiver("video", "sendrecv")
+    await offering.setLocalDescription(await offering.createOffer())
+    await connection.accept(offering.localDescription.sdp)
+    [transceiver] = connection.getTransceivers()
+    await offering.close()
+    prefer(transceiver, wanted)
+    assert transceiver._codecs[0].name == first
