@@ -75,7 +75,8 @@ class TransportFeedback:
         last = self._highest
         oldest = last - LONGEST + 1
         # After a late packet, what was told of those behind it is told again.
-        self._arrivals = {n: at for n, at in self._arrivals.items() if n >= oldest}
+        if len(self._arrivals) > 2 * LONGEST:
+            self._arrivals = {n: at for n, at in self._arrivals.items() if n >= oldest}
         packet = pack(*self._ssrc, self._count, max(self._first, oldest), last, self._arrivals)
         self._first = last + 1
         self._count = (self._count + 1) & 0xFF
@@ -92,7 +93,7 @@ def pack(
     ours: int, theirs: int, count: int, first: int, last: int, arrivals: dict[int, float]
 ) -> bytes:
     """A feedback packet about the packets ``first`` to ``last``, of which some arrived."""
-    start = min(time for number, time in arrivals.items() if first <= number <= last)
+    start = min(arrivals[number] for number in range(first, last + 1) if number in arrivals)
     reference = int(start / TICK) // 256
     clock = reference * 256
     statuses, deltas = [], b""

@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+
+import numpy as np
 
 RECEIVED, DECODED, TAKEN, RETURNED, ENCODING, ENCODED, SENT = range(7)
 STAGES = ("decode", "wait", "function", "wait_encoder", "encode", "send")
@@ -20,8 +21,8 @@ class Timeline:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: dict[int, list[float | None]] = {}
-        self._done: deque[Sequence[float | None]] = deque(maxlen=self.KEPT)
+        self._under_way: dict[int, list[float]] = {}
+        self._done: deque[list[float]] = deque(maxlen=self.KEPT)
 
     def mark(self, pts: int, stage: int) -> None:
         """The frame has come so far now."""
@@ -31,7 +32,7 @@ class Timeline:
             if marks is None:
                 if len(self._under_way) >= self.UNDER_WAY:  # replaced by newer ones on their way
                     del self._under_way[next(iter(self._under_way))]
-                marks = self._under_way[pts] = [None] * (SENT + 1)
+                marks = self._under_way[pts] = [np.nan] * (SENT + 1)
             marks[stage] = now
             if stage == SENT:
                 self._done.append(marks)
@@ -45,15 +46,13 @@ class Timeline:
             done = list(self._done)
         if not done:
             return {}
-        spans = [*zip(STAGES, range(SENT), range(1, SENT + 1), strict=True)]
+        marks = np.array(done)
+        whole = marks[:, SENT:] - marks[:, RECEIVED : RECEIVED + 1]
+        spans = np.sort(np.hstack([np.diff(marks), whole]) * 1000, axis=0)  # what is NaN is last
         summary = {}
-        for name, start, end in (*spans, ("total", RECEIVED, SENT)):
-            known = sorted(
-                (marks[end] - marks[start]) * 1000  # type: ignore[operator]
-                for marks in done
-                if marks[start] is not None and marks[end] is not None
-            )
-            if known:
+        for name, column in zip((*STAGES, "total"), spans.T, strict=True):
+            known = column[: np.count_nonzero(~np.isnan(column))]
+            if len(known):
                 p50, p95 = known[len(known) // 2], known[len(known) * 95 // 100]
-                summary[name] = (round(p50, 2), round(p95, 2))
+                summary[name] = (round(float(p50), 2), round(float(p95), 2))
         return summary
