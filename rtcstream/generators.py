@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, TypeAlias
 
-from .calls import Call, Outcome, Results
+from .calls import AnyCall, Outcome, Results
 from .chunks import ChunkPlayer
 from .controls import Values
-from .errors import ResultError
+from .errors import ResultError, WorkerLost
 from .messages import StateValue
 from .playout import Performance, Playout, Tell
 from .takes import Recording, VideoRecording
@@ -41,7 +41,7 @@ class GeneratorRuns(Worker):
     CHUNK = 1 / 32
     """What a chunk counts for: most are paced by being played, but not one that is skipped."""
 
-    def __init__(self, call: Call, values: Values, playout: Playout, listener: Listener) -> None:
+    def __init__(self, call: AnyCall, values: Values, playout: Playout, listener: Listener) -> None:
         super().__init__(call, values, listener)
         self.run = 0
         self._playout = playout
@@ -158,6 +158,9 @@ class GeneratorRuns(Worker):
                     self._take(outcome)
         except (Superseded, Closed):
             pass
+        except WorkerLost:  # which is no end of its own
+            self.restart(debounce=0.0)
+            raise
         except (asyncio.CancelledError, futures.CancelledError):
             if not self._superseded:  # or else it is we who cancelled it
                 raise

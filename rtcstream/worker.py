@@ -9,9 +9,9 @@ from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from .calls import Call, Results
+from .calls import AnyCall, Results
 from .controls import Values
-from .errors import SessionClosed
+from .errors import SessionClosed, WorkerLost
 from .messages import StateValue
 from .transport.slot import Closed
 
@@ -25,7 +25,7 @@ class Listener(Protocol):
     def on_state(self, value: StateValue) -> None:
         """What the function, or what feeds it, does from now on."""
 
-    def on_raised(self, call: Call, error: BaseException) -> None:
+    def on_raised(self, call: AnyCall, error: BaseException) -> None:
         """The function raised, or returned what it must not: one frame is lost."""
 
     def on_warning(self, text: str) -> None:
@@ -42,10 +42,11 @@ class Worker:
     else waits for it.
     """
 
-    def __init__(self, call: Call, values: Values, listener: Listener) -> None:
+    def __init__(self, call: AnyCall, values: Values, listener: Listener) -> None:
         self.calls = 0
         self.durations: deque[float] = deque(maxlen=60)
         self.busy_since: float | None = None
+        self._reported: float | None = None
         self.call = call
         self._values = values
         self._listener = listener
@@ -71,7 +72,17 @@ class Worker:
     def hangs(self, longer_than: float) -> bool:
         """Whether a call has not returned for so many seconds."""
         since = self.busy_since
-        return since is not None and time.monotonic() - since > longer_than
+        if since is None or self.call.starting:
+            return False
+        return time.monotonic() - since > longer_than
+
+    def hangs_anew(self, longer_than: float) -> bool:
+        """The same, but once for each call that hangs."""
+        since = self.busy_since
+        if since == self._reported or not self.hangs(longer_than):
+            return False
+        self._reported = since
+        return True
 
     @property
     def dropped(self) -> int:
@@ -119,7 +130,8 @@ class Worker:
                 self.durations.append(time.monotonic() - started)
         except BaseException as error:  # SystemExit and cancellation too: a thread must not vanish
             done.clear()
-            if not (self._stopping.is_set() and isinstance(error, _OF_THE_END)):
+            ended = self._stopping.is_set() and isinstance(error, _OF_THE_END)
+            if not ended and not isinstance(error, WorkerLost):
                 self._listener.on_raised(self.call, error)
         finally:
             self.busy_since = None
