@@ -16,7 +16,8 @@ import av
 
 from . import media
 from .annotations import SAMPLE_RATE, ResultSlot
-from .errors import ResultError, SessionClosed, WorkerError
+from .errors import ResultError, SessionClosed
+from .faults import WorkerError
 from .results import to_json
 from .samples import Mixer, Stereo
 from .signature import Signature

@@ -20,6 +20,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent import futures
 from multiprocessing import spawn
 from pathlib import Path
 from types import ModuleType
@@ -357,7 +358,7 @@ class ChildWorker:
     def _described(self, error: BaseException) -> Message:
         if isinstance(error, ResultError):
             return {"kind": "result", "text": str(error)}
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, asyncio.CancelledError | futures.CancelledError):
             return {"kind": "cancelled", "text": ""}
         if not hasattr(self, "_signature"):
             words = f"it cannot be loaded in a worker process: {type(error).__name__}: {error}"

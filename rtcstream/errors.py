@@ -56,20 +56,5 @@ class SessionClosed(RtcStreamError):
     """The session has ended, so nothing can be sent to or awaited from its peer any more."""
 
 
-class WorkerError(RtcStreamError):
-    """What a function raised in a worker process: its words, and where, as the page is told them.
-
-    ``same`` tells errors of one kind from one line apart from others; the traceback is its cause.
-    """
-
-    def __init__(self, text: str, same: str | None = None) -> None:
-        super().__init__(text)
-        self.same = same
-
-
-class WorkerLost(RtcStreamError):
-    """A call was lost with its worker process, of which the page has been told."""
-
-
 class CommandError(RtcStreamError):
     """What the command line was asked for cannot be done; the message is the one line to print."""

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 from .calls import AnyCall, Outcome, Results
 from .chunks import ChunkPlayer
 from .controls import Values
-from .errors import ResultError, WorkerLost
+from .errors import ResultError
+from .faults import WorkerLost
 from .messages import StateValue
 from .playout import Performance, Playout, Tell
 from .takes import Recording, VideoRecording

@@ -11,7 +11,8 @@ from pyee.asyncio import AsyncIOEventEmitter
 
 from . import messages
 from .calls import AnyCall, Results, describe_error
-from .errors import MessageError, ResultError, WorkerError
+from .errors import MessageError, ResultError
+from .faults import WorkerError
 from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices
 from .results import to_json
@@ -39,7 +40,7 @@ class Host(AsyncIOEventEmitter):
         self.id = id
         self.state: dict[str, Any] = {}
         self.peer = peer
-        self.runner = runner
+        self._runner = runner
         self._event_loop = loop
         self._notices = Notices()
         self._received: deque[tuple[int, Any]] = deque()
@@ -159,11 +160,11 @@ class Host(AsyncIOEventEmitter):
             )
 
     def _say_hanging(self, calls: list[AnyCall]) -> None:
-        self.runner.faults.count(hangs=len(calls))
+        self._runner.faults.count(hangs=len(calls))
         for call in calls:
             self._say(
                 "warning",
                 f"{call.signature.name}() has not returned for "
-                f"{self.runner.options.hang_timeout:g} seconds; "
+                f"{self._runner.options.hang_timeout:g} seconds; "
                 "nothing new comes until it does",
             )

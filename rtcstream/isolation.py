@@ -7,13 +7,10 @@ function does with its ``Session``, and that a call is to end; the event loop re
 
 import asyncio
 import contextlib
-import json
-import socket
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from collections.abc import Generator
+from typing import Any
 
 import av
 import numpy as np
@@ -21,13 +18,13 @@ import numpy as np
 from . import media
 from .calls import Outcome, Results
 from .controls import Control
-from .errors import ResultError, RtcStreamError, SessionClosed, WorkerError, WorkerLost
-from .faults import Faults
-from .messages import StateValue
-from .pipes import Assembler, Message
+from .errors import ResultError, SessionClosed
+from .faults import BackOff, Faults, WorkerError, WorkerLost
+from .pipes import Message
 from .signature import Signature
 from .takes import Recording, VideoRecording
-from .types import Live, Session
+from .types import Live
+from .worker_events import Events, Owner
 from .worker_process import POLL, Spares, WorkerProcess, check
 
 CALL_GRACE = 0.4
@@ -38,49 +35,6 @@ EXIT_GRACE = 0.5
 """Seconds from there until the process has exited."""
 LIVE_POLL = 0.02
 """Seconds after which a ``Live`` control that changes is seen by a generator that runs."""
-EVENT_BYTES, EVENT_PAUSE = 8192, 0.002
-"""What is read at a time of what a function says, and the seconds until the next when there is
-more: who says too much holds only itself up."""
-ANSWER_BYTES = 64 * 1024
-"""How much received data one answer has, about; the rest is asked for again."""
-
-
-class Owner(Session, Protocol):
-    """The session, as far as a function in another process needs it."""
-
-    def on_state(self, value: StateValue) -> None:
-        """What the function does from now on."""
-
-
-class BackOff:
-    """When the next worker process may start: a second after the last, and later when several in
-    a row have lived for a short while only."""
-
-    INTERVAL, LONG, LONGEST = 1.0, 10.0, 60.0
-    QUICK, PATIENCE = 10.0, 5
-
-    def __init__(self) -> None:
-        self.quick = 0
-        self._started = float("-inf")
-
-    def note_start(self) -> None:
-        self._started = time.monotonic()
-
-    def note_death(self) -> None:
-        quick = time.monotonic() - self._started < self.QUICK
-        self.quick = self.quick + 1 if quick else 0
-
-    @property
-    def interval(self) -> float:
-        """Seconds from one start to the next."""
-        if self.quick < self.PATIENCE:
-            return self.INTERVAL
-        return float(min(self.LONG * 2 ** (self.quick - self.PATIENCE), self.LONGEST))
-
-    @property
-    def wait(self) -> float:
-        """Seconds until the next start."""
-        return max(self._started + self.interval - time.monotonic(), 0.0)
 
 
 class RemoteCall:
@@ -122,7 +76,6 @@ class RemoteCall:
         self._opened = False
         self._clipped_before = 0
         self._ended: list[tuple[WorkerProcess, Events | None]] = []
-        self._received: deque[Any] = deque()
 
     # What a worker thread does with a call
 
@@ -221,13 +174,16 @@ class RemoteCall:
             self._session.on_state("loading")
             self._back_off.note_start()
             worker = self._spares.take()
+            end = worker.events
+            events = Events(end, self._loop, self._session, lambda: self._died(worker))
             with self._lock:
-                self._worker, self._events = worker, Events(self, worker, self._loop)
+                self._worker, self._events = worker, events
             try:
                 worker.load(wanted=lambda: not self._cancelled.is_set())
             except (OSError, EOFError):
                 self._lost(worker)
                 raise WorkerLost from None
+            self.starting = False  # from here on it is the function that takes its time
             peer = self._session.peer
             about = {"address": peer.address, "headers": dict(peer.headers)}
             self._ask(worker, {"do": "open", "id": self._session.id, **about})
@@ -315,15 +271,18 @@ class RemoteCall:
             sound = memory.array(at, (count, 2), np.int16).copy()
         if "chunk" in reply:
             chunk = memory.array(0, (reply["chunk"],)).tobytes()
+        if not isinstance(reply.get("path", ""), str):
+            raise ValueError("no path")
         self.clipped = self._clipped_before + int(reply["clipped"])
         results: Results = tuple((name, data) for name, data in reply.get("results", ()))
         return Outcome(picture, sound, chunk if chunk is not None else reply.get("path"), results)
 
     # The process's end
 
-    def died(self, worker: WorkerProcess) -> None:
+    def _died(self, worker: WorkerProcess) -> None:
         """The process has ended, or says nonsense: on the event loop, which must not wait."""
-        threading.Thread(target=self._lost, args=(worker,), daemon=True).start()
+        if self._worker is worker:  # or else it was told to
+            threading.Thread(target=self._lost, args=(worker,), daemon=True).start()
 
     def _give_up(self, only: WorkerProcess | None = None) -> WorkerProcess | None:
         """The worker process, which is no longer this call's: whoever gets it ends it."""
@@ -369,127 +328,6 @@ class RemoteCall:
         events = self._events
         if events is not None:
             events.send(message)
-
-    def heard(self, message: Message) -> None:
-        """What the function does with its session; on the event loop."""
-        session = self._session
-        match message:
-            case {"do": "send", "data": data}:
-                session.send(data)
-            case {"do": "info", "text": str(text)}:
-                session.info(text)
-            case {"do": "warn", "text": str(text)}:
-                session.warn(text)
-            case {"do": "error", "text": str(text)}:
-                session.error(text)
-            case {"do": "progress", "value": float(value), "text": str(text)}:
-                session.progress(value, text)
-            case {"do": "close", "reason": str(reason)}:
-                session.close(reason)
-            case {"do": "stats"}:
-                self._command({"do": "answer", "data": session.stats()})
-            case {"do": "receive"}:
-                self._received += session.receive()
-                answer, size = [], 0
-                while self._received and size < ANSWER_BYTES:
-                    answer.append(self._received.popleft())
-                    size += len(json.dumps(answer[-1]))
-                more = bool(self._received)
-                self._command({"do": "answer", "data": [answer, more]})
-            case _:
-                raise ValueError("nothing that a function does")
-
-
-class Events:
-    """The socket of a worker process that is beside its calls: read by the event loop."""
-
-    UNSENT = 4 * 1024 * 1024
-    """Bytes that wait for a process to read them; one that leaves more is ended."""
-
-    def __init__(
-        self, call: RemoteCall, worker: WorkerProcess, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._call = call
-        self._worker = worker
-        self._socket = worker.events
-        self._loop = loop
-        self._assembler = Assembler()
-        self._lock = threading.Lock()
-        self._unsent = bytearray()
-        self._closed = False
-        self._on_loop(self._watch)
-
-    def send(self, message: Message) -> None:
-        """Say something to the process; from any thread."""
-        text = json.dumps(message).encode()
-        with self._lock:
-            if self._closed:
-                return
-            self._unsent += len(text).to_bytes(4, "big") + text
-            self._send_some()
-            if len(self._unsent) > self.UNSENT:
-                self._unsent.clear()
-                self._socket.shutdown(socket.SHUT_RDWR)  # which both ends take for the end
-            elif self._unsent:
-                self._on_loop(self._watch_writable)
-
-    def close(self) -> None:
-        """Close it; from any thread, but on the loop, which may be reading it."""
-        self._on_loop(self._close)
-
-    def _on_loop(self, do: Callable[[], None]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(do)
-        except RuntimeError:  # the loop has ended, and reads nothing
-            self._closed = True
-            self._socket.close()
-
-    def _send_some(self) -> None:
-        try:
-            del self._unsent[: self._socket.send(self._unsent)]
-        except BlockingIOError:
-            pass
-        except OSError:  # it is gone, which its reader sees
-            self._unsent.clear()
-
-    def _watch(self) -> None:
-        if not self._closed:
-            self._loop.add_reader(self._socket, self._read)
-
-    def _watch_writable(self) -> None:
-        if not self._closed:
-            self._loop.add_writer(self._socket, self._write)
-
-    def _write(self) -> None:
-        with self._lock:
-            self._send_some()
-            if not self._unsent:
-                self._loop.remove_writer(self._socket)
-
-    def _read(self) -> None:
-        try:
-            part = self._socket.recv(EVENT_BYTES)
-            if not part:
-                raise EOFError
-            for message in self._assembler.add(part):
-                self._call.heard(message)
-        except BlockingIOError:
-            return
-        except (OSError, EOFError, RtcStreamError, ValueError, TypeError):
-            self._loop.remove_reader(self._socket)
-            self._call.died(self._worker)
-            return
-        if len(part) == EVENT_BYTES:
-            self._loop.remove_reader(self._socket)
-            self._loop.call_later(EVENT_PAUSE, self._watch)
-
-    def _close(self) -> None:
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._loop.remove_reader(self._socket)
-                self._loop.remove_writer(self._socket)
-                self._socket.close()
 
 
 def _check(reply: Message) -> None:

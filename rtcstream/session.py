@@ -78,7 +78,7 @@ class MediaSession(Host):
                 self._shared.join(self, self._wiring)
             else:
                 for number, signature in enumerate(self._signatures):
-                    call = self.runner.call(signature, self, self._event_loop)
+                    call = self._runner.call(signature, self, self._event_loop)
                     self._wiring.connect(call, counted=number == 0)
             answer = await self._connection.answer()
             if self._shared is not None:
@@ -230,5 +230,5 @@ class MediaSession(Host):
                 logger.warning("%s %s: %d", self.id[:6], TOO_MUCH, dropped)
                 self._post(messages.Log("warning", TOO_MUCH, count=dropped))
             before, told = after, dropped
-            if (seconds := self.runner.options.hang_timeout) is not None:
+            if (seconds := self._runner.options.hang_timeout) is not None:
                 self._say_hanging(self._wiring.hanging(longer_than=seconds))

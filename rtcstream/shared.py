@@ -138,7 +138,7 @@ class SharedRun(Host):
 
     def _make_worker(self, wiring: Wiring) -> Worker:
         """What runs the function; a filter's takes what the source sends."""
-        call = self.runner.call(self.signature, self, self._event_loop)
+        call = self._runner.call(self.signature, self, self._event_loop)
         signature, broadcast = self.signature, self.broadcast
         if signature.picture_in is not None:
             camera = wiring.receive("video")
@@ -232,7 +232,7 @@ class SharedRun(Host):
                 "stages": self.broadcast.timeline.summary(),
             }
             self._say_repeats()
-            timeout, worker = self.runner.options.hang_timeout, self.worker
+            timeout, worker = self._runner.options.hang_timeout, self.worker
             if timeout is not None and worker is not None and worker.hangs_anew(timeout):
                 self._say_hanging([worker.call])
 

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from .calls import AnyCall, Results
 from .controls import Values
-from .errors import SessionClosed, WorkerLost
+from .errors import SessionClosed
+from .faults import WorkerLost
 from .messages import StateValue
 from .transport.slot import Closed
 

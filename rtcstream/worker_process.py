@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from multiprocessing import spawn
 from typing import Any
 
-from .errors import SessionClosed, SignatureError, WorkerError
-from .faults import Faults
+from .errors import SessionClosed, SignatureError
+from .faults import Faults, WorkerError
 from .pipes import Memory, Message, Pipe
 from .signature import Signature
 
@@ -300,4 +300,12 @@ def _end_all() -> None:
         worker.kill()
 
 
+def _forget_all() -> None:
+    """They are the parent's, not a fork's."""
+    _alive.clear()
+    _keepers.clear()
+
+
 atexit.register(_end_all)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget_all)

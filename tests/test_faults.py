@@ -181,6 +181,10 @@ async def test_function_that_never_returns() -> None:
         peer.send(plain((0, 0, 255)))
         log = await peer.message("log")
         assert "stuck() has not returned for 0.5 seconds" in log["message"]
+        await peer.message("stats")
+        await peer.message("stats")
+        assert not [m for m in peer.messages if m["type"] == "log"], "once for each hang"
+        assert sessions.runner.faults.hangs == 1
         await other.apply(scene() // 2)
         assert await peer.set() == {}
         assert shown_are_marked(peer)
@@ -190,6 +194,24 @@ async def test_function_that_never_returns() -> None:
         assert time.monotonic() - started < 2
         await other.apply(scene() // 2)
     release.set()
+
+
+async def test_a_function_that_may_take_its_time() -> None:
+    """With `hang_timeout=None` no call is reported, however long it takes."""
+    release = threading.Event()
+
+    def stuck(image: Image) -> Image:
+        release.wait(10)
+        return plain(MARK)
+
+    sessions = Stream(stuck, hang_timeout=None).sessions()
+    async with testing.connect(sessions) as peer:
+        peer.send(scene())
+        for _ in range(3):
+            await peer.message("stats")
+        assert not [m for m in peer.messages if m["type"] == "log"]
+        release.set()
+    assert sessions.runner.faults.hangs == 0
 
 
 async def test_coroutine_is_cancelled_at_the_end() -> None:
