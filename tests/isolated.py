@@ -1,6 +1,7 @@
 """Functions for worker processes, which import this file: it takes nothing heavy with it."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -47,7 +48,13 @@ def dying(image: Image, how: str = "") -> tuple[Image, int]:
         os._exit(3)
     if how == "segv":
         ctypes.string_at(0)
-    return image, os.getpid()
+    if how == "nonsense":  # to every socket that it finds
+        for descriptor in range(3, 64):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\xff" * 64)
+    if how == "deaf":
+        os.closerange(3, 64)
+    return np.full_like(image, 99), os.getpid()
 
 
 def raising(image: Image) -> Image:
@@ -61,13 +68,6 @@ def wrong(image: Image) -> Image:
 def hanging(image: Image, on: bool = False) -> tuple[Image, int]:
     while on:  # holds the interpreter, all that one thread can
         pass
-    return image, os.getpid()
-
-
-def deaf(image: Image) -> tuple[Image, int]:
-    """Says who it is, then holds the interpreter for good, outside Python."""
-    if image.mean() > 128:
-        ctypes.PyDLL(None).pause()
     return image, os.getpid()
 
 
@@ -134,14 +134,13 @@ def levels() -> Iterator[Image]:
 
 def tone(hz: Live[float] = Live(440.0)) -> Iterator[tuple[Samples, float]]:
     while True:
-        yield np.full(4800, 0.25, np.float32), hz.value
+        yield np.sin(np.arange(4800) * 2 * np.pi * 440 / 48_000) / 4, hz.value
 
 
 async def numbers(start: int = 0) -> AsyncIterator[int]:
     yield os.getpid()
-    while True:
-        yield start
-        await asyncio.sleep(0.05)
+    yield start
+    await asyncio.Event().wait()
 
 
 def suicidal(session: Session) -> Iterator[int]:

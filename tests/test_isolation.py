@@ -1,13 +1,10 @@
-"""Functions in worker processes: the same as on threads, and what goes wrong in one stays there."""
+"""Functions in worker processes do as they do on threads, or are refused."""
 
 import asyncio
 import json
 import os
-import signal
-import statistics
-import time
+import wave
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,23 +12,9 @@ import pytest
 from rtcstream import Image, SignatureError, Stream, testing
 from rtcstream.negotiator import Sessions
 from tests import isolated
-from tests.conftest import Leaks
 from tests.pictures import difference, plain, scene
+from tests.processes import children, heard_at, isolate, pid_of, tone
 from tests.waiting import until
-
-
-def isolate(function: Any, **options: Any) -> Stream:
-    return Stream(function, isolation="process", **options)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, and nobody has to reap it."""
-    return not Path(f"/proc/{pid}").exists()
-
-
-async def pid_of(peer: testing.TestPeer) -> int:
-    peer.send(scene())
-    return int(await peer.result())
 
 
 async def test_a_picture_through_a_process() -> None:
@@ -68,10 +51,7 @@ async def test_sound_through_a_process() -> None:
     """A sound filter in a process gets blocks as it asks for them, and its sound is played."""
     async with testing.connect(isolate(isolated.quieter)) as peer:
         await peer.message("state", value="loading")
-        clip = np.full((2, 48000), 0.5, np.float32)
-        peer.send_sound(clip)
-        heard = await peer.hear(0.7)
-        assert abs(float(np.median(heard)) - 0.25) < 0.05
+        await heard_at(peer, 0.25, tone(0.5))
 
 
 async def test_an_async_function_in_a_process() -> None:
@@ -84,10 +64,9 @@ async def test_an_async_function_in_a_process() -> None:
 async def test_what_a_function_raises_there() -> None:
     """What is raised in a process is told as on a thread, with its line, and counted."""
     async with testing.connect(isolate(isolated.raising)) as peer:
-        for _ in range(3):
-            peer.send(scene())
-            await asyncio.sleep(0.1)
+        peer.send(scene())
         log = await peer.message("log")
+        peer.send(scene())
         assert log["message"].startswith("raising() raised ValueError: no luck (isolated.py, line")
         assert (await peer.message("log"))["count"] > 1
     async with testing.connect(isolate(isolated.wrong)) as peer:
@@ -138,111 +117,6 @@ async def test_a_constructor_that_raises_there() -> None:
         assert not peer.pictures
 
 
-@pytest.mark.parametrize(
-    ("how", "words"), [("exit", "exit status 3"), ("segv", "signal 11"), ("kill", "signal 9")]
-)
-async def test_a_process_that_dies_is_replaced(how: str, words: str) -> None:
-    """A crash costs one frame of its own session: the page is told, the other session sees nothing,
-    and another process takes over."""
-    sessions = isolate(isolated.dying).sessions()
-    async with testing.connect(sessions) as other, testing.connect(sessions) as peer:
-        pid, others = await pid_of(peer), await pid_of(other)
-        if how == "kill":
-            os.kill(pid, signal.SIGKILL)  # while it does nothing
-        else:
-            await peer.set(how=how)
-            peer.send(scene())
-        log = await peer.message("log")
-        assert log["level"] == "error"
-        assert log["message"] == f"dying(): the worker process died ({words}); it is started anew"
-        assert await pid_of(other) == others
-        await peer.set(how="")
-        assert await pid_of_the_next(peer) != pid
-        assert gone(pid)
-        assert not [m for m in other.messages if m["type"] == "log"]
-        faults = sessions.runner.faults
-        assert (faults.worker_deaths, faults.hangs) == (1, 0)
-    await sessions.end_all("done")
-
-
-async def pid_of_the_next(peer: testing.TestPeer) -> int:
-    """Send pictures as a camera does, until one has been answered."""
-    async with asyncio.timeout(10):
-        while True:
-            peer.send(scene())
-            for message in peer.messages:
-                if message["type"] == "result":
-                    peer.messages.remove(message)
-                    return int(message["data"])
-            await asyncio.sleep(0.03)
-
-
-async def test_a_function_that_hangs_is_killed_with_its_session() -> None:
-    """A loop that never ends is reported once and counted; its process ends with the session."""
-    sessions = isolate(isolated.hanging, hang_timeout=0.5).sessions()
-    async with testing.connect(sessions) as peer:
-        pid = await pid_of(peer)
-        await peer.set(on=True)
-        peer.send(scene())
-        log = await peer.message("log")
-        assert "hanging() has not returned for 0.5 seconds" in log["message"]
-        await peer.message("stats")
-        await peer.message("stats")
-        assert not [m for m in peer.messages if m["type"] == "log"], "once"
-        assert sessions.runner.faults.hangs == 1
-        assert peer.session is not None
-        started = time.monotonic()
-        await peer.session.end("enough")
-        assert time.monotonic() - started < 2
-        await until(lambda: gone(pid))
-        assert time.monotonic() - started < 3
-    await sessions.end_all("done")
-
-
-async def test_what_a_function_has_started_ends_with_it() -> None:
-    """Processes of a function's own end with its session."""
-    async with testing.connect(isolate(isolated.parental)) as peer:
-        pid = await pid_of(peer)
-        assert not gone(pid)
-    await until(lambda: gone(pid) or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
-
-
-async def lag(seconds: float) -> float:
-    """The longest that the event loop was late meanwhile, in seconds."""
-    worst, end = 0.0, time.monotonic() + seconds
-    while time.monotonic() < end:
-        before = time.monotonic()
-        await asyncio.sleep(0.005)
-        worst = max(worst, time.monotonic() - before - 0.005)
-    return worst
-
-
-async def rounds(peer: testing.TestPeer, count: int) -> float:
-    """The median time, in seconds, of a picture there and back."""
-    times = []
-    for _ in range(count):
-        started = time.monotonic()
-        await peer.apply(scene(160, 120))
-        times.append(time.monotonic() - started)
-    return statistics.median(times)
-
-
-async def test_a_loop_that_holds_the_interpreter_slows_no_other_session() -> None:
-    """While one session's function spins in Python, another's pictures take no longer than before,
-    by far less than the interpreter's turns, and the event loop is as punctual."""
-    sessions = isolate(isolated.hanging, hang_timeout=None).sessions()
-    async with testing.connect(sessions) as other, testing.connect(sessions) as peer:
-        await pid_of(peer)
-        await other.apply(scene(160, 120))
-        alone = await rounds(other, 40)
-        await peer.set(on=True)
-        peer.send(scene())
-        beside = await rounds(other, 40)
-        assert beside < max(3 * alone, 0.03)
-        assert statistics.median([await lag(0.2) for _ in range(5)]) < 0.05
-    await sessions.end_all("done")
-
-
 async def test_generators_in_a_process() -> None:
     """A generator's pictures, results and restarts come from a process."""
     async with testing.connect(isolate(isolated.levels)) as peer:
@@ -262,93 +136,47 @@ async def test_live_controls_in_a_process() -> None:
         assert (await peer.message("result"))["data"] == 440.0
         await peer.set(hz=220.0)
         await peer.message("result", data=220.0, run=1)
-        heard = await peer.hear(0.4)
-        assert abs(float(np.median(heard)) - 0.25) < 0.05
+        await heard_at(peer, 0.25)
     async with testing.connect(isolate(isolated.waiting)) as peer:
         assert await peer.result() == 1.0
         await peer.set(hz=2.0)
         assert await peer.result() == 2.0
 
 
-async def test_a_generator_whose_process_dies_begins_anew() -> None:
-    """A run that is lost with its process is run again, by another process."""
-    async with testing.connect(isolate(isolated.suicidal)) as peer:
-        first = await peer.message("result")
-        assert "died (exit status 1)" in (await peer.message("log"))["message"]
-        second = await peer.message("result")
-        assert first["data"] != second["data"]
-        assert second["run"] == first["run"] + 1
+async def test_chunks_from_a_process(tmp_path: Path) -> None:
+    """Chunks that a generator yields in a process, bytes and paths, are played."""
+    path = tmp_path / "half.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes((tone(0.25, 1.0)[0] * 32_767).astype("<i2").tobytes())
+    async with testing.connect(isolate(isolated.chunks), controls={"path": str(path)}) as peer:
+        await heard_at(peer, 0.25)
+        assert not [m for m in peer.messages if m["type"] == "log"]
 
 
-async def test_quick_deaths_in_a_row_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After five quick deaths in a row the page is told that the next start is later."""
-    from rtcstream.isolation import BackOff
-
-    monkeypatch.setattr(BackOff, "INTERVAL", 0.01)
-    async with testing.connect(isolate(isolated.suicidal), timeout=30) as peer:
-        async with asyncio.timeout(30):
-            while True:
-                message = (await peer.message("log"))["message"]
-                if "after 5 quick deaths in a row at the soonest 10 seconds" in message:
-                    break
-
-
-def test_when_the_next_process_may_start() -> None:
-    """A second after the last start; after five quick deaths ten, then twice that, at most 60."""
-    from rtcstream.isolation import BackOff
-
-    back_off = BackOff()
-    assert back_off.wait == 0
-    back_off.note_start()
-    assert 0.5 < back_off.wait <= 1
-    intervals = []
-    for _ in range(9):
-        back_off.note_death()
-        intervals.append(back_off.interval)
-    assert intervals == [1, 1, 1, 1, 10, 20, 40, 60, 60]
+async def test_a_recording_goes_to_a_process() -> None:
+    """A process gets a recording with its samples and its file, which is gone afterwards."""
+    async with testing.connect(isolate(isolated.length)) as peer:
+        peer.send_text('{"type": "record", "on": true}')
+        await peer.message("state", value="recording")
+        peer.send_sound(np.full((2, 24_000), 0.5, np.float32))
+        await until(lambda: peer.session is not None and peer.session._wiring.frames_in >= 20)
+        peer.send_text('{"type": "record", "on": false}')
+        count, rate, size = await peer.result()
+        assert 0.3 < count / rate < 1.5
+        assert size > count
 
 
-@pytest.mark.slow
-async def test_fifty_sessions_leave_nothing_behind(leaks: Leaks) -> None:
-    """50 sessions in processes leave no process, descriptor, thread or shared memory."""
-    shared = sorted(os.listdir("/dev/shm"))
-    sessions = isolate(isolated.process_id).sessions()
-    async with testing.connect(sessions) as peer:
-        await pid_of(peer)
-    pids = []
-    async with leaks():
-        for _ in range(50):
-            async with testing.connect(sessions) as peer:
-                pids.append(await pid_of(peer))
-    assert len(set(pids)) == 50
+async def test_a_shared_run_in_a_process() -> None:
+    """A shared stream has one process for all who watch."""
+    sessions = isolate(isolated.numbers, shared=True).sessions()
+    async with testing.connect(sessions) as one, testing.connect(sessions) as other:
+        assert (await one.message("result", data=0))["run"] == 1
+        await one.set(start=7)
+        assert (await other.message("result", data=7))["run"] == 2
     await sessions.end_all("done")
-    await until(lambda: not children())
-    assert all(gone(pid) for pid in pids)
-    assert sorted(os.listdir("/dev/shm")) == shared
-
-
-def children() -> list[str]:
-    """This process's worker processes."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            ppid = status.read_text().rpartition(")")[2].split()[1]
-            if (
-                ppid == str(os.getpid())
-                and b"rtcstream.child" in status.with_name("cmdline").read_bytes()
-            ):
-                found.append(status.parent.name)
-        except OSError:
-            continue
-    return found
-
-
-async def test_a_session_leaves_no_process(leaks: Leaks) -> None:
-    """Processes, descriptors and threads are as before when a session has ended."""
-    async with testing.connect(isolate(isolated.process_id)) as peer:
-        await pid_of(peer)
-    async with leaks(), testing.connect(isolate(isolated.process_id)) as peer:
-        await pid_of(peer)
     await until(lambda: not children())
 
 
@@ -365,7 +193,7 @@ def test_what_a_process_cannot_run() -> None:
     for function in (inner, lambda image: image):
         with pytest.raises(SignatureError, match="write it at the top level of a file"):
             isolate(function)
-    with pytest.raises(SignatureError, match="takes and gives `Image`, not av.VideoFrame"):
+    with pytest.raises(SignatureError, match="takes and gives `Image`, not"):
         isolate(raw)
     with pytest.raises(SignatureError, match="give the Stream its class"):
         isolate(isolated.Counter())
