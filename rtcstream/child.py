@@ -30,7 +30,7 @@ import numpy as np
 
 from . import media, messages, signature
 from .calls import Call, Outcome, describe_error
-from .errors import MessageError, ResultError
+from .errors import CommandError, MessageError, ResultError
 from .pipes import Memory, Message, Pipe, aligned, planes_size
 from .results import to_json
 from .server import loading
@@ -181,6 +181,7 @@ class ChildWorker:
         self._memory = memory
         self._call: ChildCall | None = None
         self._live: dict[str, Live[Any]] = {}
+        self._live_number = 0
         self._items: Any = None
         self._take: Any = None
         self._run = self._interrupted = 0
@@ -219,7 +220,7 @@ class ChildWorker:
                     if self._interrupted == self._run:
                         call.interrupt()
             case "live":
-                self._set_live(message["values"])
+                self._set_live(message["live"])
 
     def _load(self, request: Message) -> Message:
         logging.basicConfig(
@@ -251,9 +252,10 @@ class ChildWorker:
         assert self._call is not None
         return self._call
 
-    def _values(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The function's own from JSON's."""
-        self._set_live(values)
+    def _values(self, request: Message) -> dict[str, Any]:
+        """The values of a request as the function takes them."""
+        values = request["values"]
+        self._set_live(request)
         return {
             control.name: self._live[control.name]
             if control.live
@@ -261,23 +263,26 @@ class ChildWorker:
             for control in self._signature.controls
         }
 
-    def _set_live(self, values: dict[str, Any]) -> None:
-        for control in self._signature.controls:
-            if control.live and control.name in values:
-                self._live[control.name].value = control.parse(values[control.name])
+    def _set_live(self, message: Message) -> None:
+        """Take the values of ``Live`` controls, unless newer ones have come by the other way."""
+        with self._lock:
+            if message["number"] < self._live_number:
+                return
+            self._live_number = message["number"]
+            for control in self._signature.controls:
+                if control.live:
+                    self._live[control.name].value = control.parse(message["values"][control.name])
 
     def _of_picture(self, request: Message) -> Message:
         width, height = request["size"]
         channels = self._signature.picture_in
         assert channels is not None and channels != "frame"
         image = media.from_planes(self._memory.planes(0, width, height), width, channels)
-        return self._outcome(
-            self._opened.of_image(image, (width, height), self._values(request["values"]))
-        )
+        return self._outcome(self._opened.of_image(image, (width, height), self._values(request)))
 
     def _of_sound(self, request: Message) -> Message:
         block = self._memory.array(0, tuple(request["shape"]), np.float32).copy()
-        return self._outcome(self._opened.of_sound(block, self._values(request["values"])))
+        return self._outcome(self._opened.of_sound(block, self._values(request)))
 
     def _generate(self, request: Message) -> Message:
         call = self._opened
@@ -287,7 +292,7 @@ class ChildWorker:
             call.resume()
             if self._interrupted >= self._run:
                 call.interrupt()
-        self._items = call.generate(self._take, self._values(request["values"]))
+        self._items = call.generate(self._take, self._values(request))
         return {}
 
     def _taken(self, take: Message | None) -> Any:
@@ -300,7 +305,8 @@ class ChildWorker:
         return kind(samples, take["rate"], Path(take["folder"]))
 
     def _next(self, request: Message) -> Message:
-        self._set_live(request["live"])
+        if request["live"] is not None:
+            self._set_live(request["live"])
         item = next(self._items, None)
         if item is None:
             return {"end": True}
@@ -362,6 +368,11 @@ class ChildWorker:
             return {"kind": "cancelled", "text": ""}
         if not hasattr(self, "_signature"):
             words = f"it cannot be loaded in a worker process: {type(error).__name__}: {error}"
+            if isinstance(error, CommandError):
+                words = (
+                    "a worker process loads the program, which serves then: put its last line, "
+                    'such as `stream.run()`, under `if __name__ == "__main__":`'
+                )
             return {"kind": "load", "text": words, "trace": _trace(error)}
         text = describe_error(error, self._signature)
         same = f"{type(error).__name__} {text.rpartition(' (')[2]}"

@@ -65,6 +65,7 @@ class RemoteCall:
         self._controls: dict[str, Control] = {c.name: c for c in signature.controls}
         self._live: dict[str, Live[Any]] = {}
         self._told_live: dict[str, Any] = {}
+        self._live_number = 0
         self._back_off = BackOff()
         self._events: Events | None = None
         self._worker: WorkerProcess | None = None
@@ -94,14 +95,14 @@ class RemoteCall:
         targets = worker.memory.planes(0, width, height, room=True)
         for target, source in zip(targets, media.planes(frame), strict=True):
             target[...] = source
-        request = {"do": "picture", "size": [width, height], "values": self._json(values)}
+        request = {"do": "picture", "size": [width, height], **self._told(values)}
         return self._outcome(worker, self._ask(worker, request))
 
     def of_sound(self, block: Any, values: dict[str, Any]) -> Outcome:
         """Call the function with a block of sound; raises the same."""
         worker, _ = self._ensure()
         worker.memory.room(0, block.shape, np.float32)[...] = block
-        request = {"do": "sound", "shape": block.shape, "values": self._json(values)}
+        request = {"do": "sound", "shape": block.shape, **self._told(values)}
         return self._outcome(worker, self._ask(worker, request))
 
     def generate(
@@ -112,7 +113,7 @@ class RemoteCall:
         self._run += 1
         if self._interrupted:
             self._command({"do": "interrupt", "run": self._run})
-        request = {"do": "generate", "run": self._run, "values": self._json(values)}
+        request = {"do": "generate", "run": self._run, **self._told(values)}
         self._ask(worker, {**request, "take": self._taken(worker, given)})
         try:
             while True:
@@ -124,7 +125,7 @@ class RemoteCall:
                 else:
                     yield self._outcome(worker, reply)
         finally:
-            self._live = {}
+            self._live = self._told_live = {}
             self._ask(worker, {"do": "stop"})
 
     def cancel(self) -> None:
@@ -203,8 +204,8 @@ class RemoteCall:
         try:
             worker.pipe.send(request)
             while not worker.pipe.wait(LIVE_POLL if self._live else POLL):
-                if changed := self._changed_live():
-                    self._command({"do": "live", "values": changed})
+                if (changed := self._changed_live()) is not None:
+                    self._command({"do": "live", "live": changed})
                 if (
                     self._cancelled.is_set()
                     and time.monotonic() - self._cancelled_at > CALL_GRACE
@@ -219,18 +220,26 @@ class RemoteCall:
         _check(reply)
         return reply
 
-    def _json(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _told(self, values: dict[str, Any]) -> Message:
+        """The values for a request."""
         self._live = {name: v for name, v in values.items() if isinstance(v, Live)}
         plain = {n: v.value if isinstance(v, Live) else v for n, v in values.items()}
         self._told_live = {name: plain[name] for name in self._live}
-        return {name: self._controls[name].to_json(value) for name, value in plain.items()}
+        self._live_number += 1
+        return {"values": self._in_json(plain), "number": self._live_number}
 
-    def _changed_live(self) -> dict[str, Any]:
-        """The ``Live`` controls that have changed since they were last told."""
+    def _changed_live(self) -> Message | None:
+        """The ``Live`` controls, if one has changed since they were last told; numbered, since
+        what is told over two sockets may overtake itself."""
         now = {name: live.value for name, live in self._live.items()}
-        changed = {name: now[name] for name in now if now[name] != self._told_live[name]}
+        if now == self._told_live:
+            return None
         self._told_live = now
-        return {name: self._controls[name].to_json(value) for name, value in changed.items()}
+        self._live_number += 1
+        return {"values": self._in_json(now), "number": self._live_number}
+
+    def _in_json(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: self._controls[name].to_json(value) for name, value in values.items()}
 
     def _taken(
         self, worker: WorkerProcess, take: Recording | VideoRecording | None
