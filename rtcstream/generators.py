@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, TypeAlias
 
-from .calls import Call, Outcome, Results
+from .calls import AnyCall, Outcome, Results
 from .chunks import ChunkPlayer
 from .controls import Values
 from .errors import ResultError
+from .faults import WorkerLost
 from .messages import StateValue
 from .playout import Performance, Playout, Tell
 from .takes import Recording, VideoRecording
@@ -41,7 +42,7 @@ class GeneratorRuns(Worker):
     CHUNK = 1 / 32
     """What a chunk counts for: most are paced by being played, but not one that is skipped."""
 
-    def __init__(self, call: Call, values: Values, playout: Playout, listener: Listener) -> None:
+    def __init__(self, call: AnyCall, values: Values, playout: Playout, listener: Listener) -> None:
         super().__init__(call, values, listener)
         self.run = 0
         self._playout = playout
@@ -92,20 +93,18 @@ class GeneratorRuns(Worker):
         """Whether a run is under way, or has yet to be heard to its end."""
         return self._playing
 
-    def complaint(self, longer_than: float) -> str | None:
-        """A generator may take its time, but not before its first yield, nor to end."""
-        since, ending = self._since, self._superseded
-        if since is None or time.monotonic() - since <= longer_than:
-            return None
-        name = self.call.signature.name
-        if ending:
+    @property
+    def _stuck_since(self) -> float | None:
+        # A generator may take its time, but not before its first yield, nor to end.
+        return self._since if self._superseded or not self._yielded else None
+
+    def _stuck_how(self, seconds: float) -> str:
+        if self._superseded:
             return (
-                f"{name}() has not ended {longer_than:g} seconds after it was told to; "
+                f"has not ended {seconds:g} seconds after it was told to; "
                 "the next run begins when it does"
             )
-        return (
-            None if self._yielded else f"{name}() has yielded nothing for {longer_than:g} seconds"
-        )
+        return f"has yielded nothing for {seconds:g} seconds"
 
     def _supersede(self, wanted_at: float, at_once: bool = True) -> None:
         with self._lock:
@@ -175,6 +174,9 @@ class GeneratorRuns(Worker):
                     self._take(outcome)
         except (Superseded, Closed):
             pass
+        except WorkerLost:  # which is no end of its own
+            self.restart(debounce=0.0)
+            raise
         except (asyncio.CancelledError, futures.CancelledError):
             if not self._superseded:  # or else it is we who cancelled it
                 raise

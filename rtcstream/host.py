@@ -10,11 +10,13 @@ from typing import Any
 from pyee.asyncio import AsyncIOEventEmitter
 
 from . import messages
-from .calls import Call, Results, describe_error
+from .calls import AnyCall, Results, describe_error
 from .errors import MessageError, ResultError
+from .faults import WorkerError
 from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices
 from .results import to_json
+from .runner import Runner
 from .types import Peer
 from .worker import Worker
 
@@ -22,8 +24,6 @@ logger = logging.getLogger("rtcstream.session")
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that what ends may take."""
-HANG_TIMEOUT = 5.0
-"""Seconds after which a call that has not returned is reported."""
 RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
 """What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
 
@@ -35,11 +35,12 @@ class Host(AsyncIOEventEmitter):
     subclass's: one page, or all who watch.
     """
 
-    def __init__(self, id: str, peer: Peer, loop: AbstractEventLoop) -> None:
+    def __init__(self, id: str, peer: Peer, loop: AbstractEventLoop, runner: Runner) -> None:
         super().__init__()
         self.id = id
         self.state: dict[str, Any] = {}
         self.peer = peer
+        self._runner = runner
         self._event_loop = loop
         self._notices = Notices()
         self._received: deque[tuple[int, Any]] = deque()
@@ -72,12 +73,14 @@ class Host(AsyncIOEventEmitter):
     def on_state(self, value: StateValue) -> None:
         self._post(messages.State(value))
 
-    def on_raised(self, call: Call, error: BaseException) -> None:
+    def on_raised(self, call: AnyCall, error: BaseException) -> None:
         # What is wrong with a result is said in full by its words: no line raised it.
         cause = None if isinstance(error, ResultError) else error
         text = describe_error(error, call.signature)
         # One line of code raises one kind of error, whatever numbers are in its words.
         same = None if cause is None else f"{type(error).__name__} {text.rpartition(' (')[2]}"
+        if isinstance(error, WorkerError):
+            same = error.same
         self._say("error", text, cause, same)
 
     def on_warning(self, text: str) -> None:
@@ -149,9 +152,14 @@ class Host(AsyncIOEventEmitter):
 
     def note_abandoned(self, worker: Worker) -> None:
         """Say so if a worker's function still runs, some time after it was told to end."""
-        if worker.running:
+        if worker.running and worker.call.outlives_session:
             logger.warning(
                 "%s has ended, but %s() has not returned; its thread is abandoned",
                 self.id[:6],
                 worker.call.signature.name,
             )
+
+    def _say_hanging(self, complaints: list[str]) -> None:
+        self._runner.faults.count(hangs=len(complaints))
+        for text in complaints:
+            self._say("warning", text)

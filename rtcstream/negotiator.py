@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from aiortc import RTCIceCandidate
 from .controls import Control, Values
 from .errors import ControlError, NegotiationError
 from .options import MediaOptions
+from .runner import Runner
 from .session import MediaSession
 from .shared import RunOver, SharedRun, SourceTaken
 from .signaling import Answer, Candidate, Fragment, Problem
@@ -42,6 +42,7 @@ class Sessions:
         description: Mapping[str, Any],
         options: MediaOptions,
         shared: bool,
+        runner: Runner,
     ) -> None:
         self._signatures = signatures
         self._controls = controls
@@ -51,7 +52,7 @@ class Sessions:
         self._run: SharedRun | None = None
         self._sessions: dict[str, MediaSession] = {}
         self._candidates: dict[str, int] = {}
-        self._shared_lock = threading.Lock()
+        self.runner = runner
         self._closing = False
 
     @property
@@ -98,7 +99,7 @@ class Sessions:
             values,
             peer,
             ice=ice,
-            shared_lock=self._shared_lock,
+            runner=self.runner,
             options=self._options,
             shared=run,
         )
@@ -127,7 +128,7 @@ class Sessions:
                 self._signatures[0],
                 self._controls,
                 self._options,
-                self._shared_lock,
+                self.runner,
                 self._run_over,
             )
         return self._run
@@ -162,6 +163,7 @@ class Sessions:
         if self._run is not None:
             self._run.end_soon(reason)
         await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))
+        await asyncio.to_thread(self.runner.close)
 
     def _find(self, session: str) -> MediaSession:
         if session in self._sessions:

@@ -3,20 +3,19 @@
 import asyncio
 import logging
 import secrets
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from aiortc import RTCDataChannel, RTCIceCandidate
 
 from . import messages
-from .calls import Call
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError
-from .host import CLOSE_TIMEOUT, HANG_TIMEOUT, Host
+from .host import CLOSE_TIMEOUT, Host
 from .messages import ServerMessage
 from .options import MediaOptions
 from .outbox import Outbox
+from .runner import Runner
 from .shared import SharedRun
 from .signature import Signature
 from .transport.ice import IceOptions
@@ -47,11 +46,11 @@ class MediaSession(Host):
         peer: Peer,
         *,
         ice: IceOptions,
-        shared_lock: threading.Lock,
+        runner: Runner,
         options: MediaOptions,
         shared: SharedRun | None = None,
     ) -> None:
-        super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop())
+        super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop(), runner)
         self.values = values
         self.closed = asyncio.Event()
         self._signatures = signatures
@@ -61,7 +60,6 @@ class MediaSession(Host):
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("datachannel", self._on_channel)
         self._wiring = Wiring(self._connection, values, self, options)
-        self._lock = shared_lock
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -80,7 +78,7 @@ class MediaSession(Host):
                 self._shared.join(self, self._wiring)
             else:
                 for number, signature in enumerate(self._signatures):
-                    call = Call(signature, self, self._event_loop, self._lock)
+                    call = self._runner.call(signature, self, self._event_loop)
                     self._wiring.connect(call, counted=number == 0)
             answer = await self._connection.answer()
             if self._shared is not None:
@@ -232,5 +230,5 @@ class MediaSession(Host):
                 logger.warning("%s %s: %d", self.id[:6], TOO_MUCH, dropped)
                 self._post(messages.Log("warning", TOO_MUCH, count=dropped))
             before, told = after, dropped
-            for text in self._wiring.complaints(longer_than=HANG_TIMEOUT):
-                self.on_warning(text)
+            if (seconds := self._runner.options.hang_timeout) is not None:
+                self._say_hanging(self._wiring.complaints(longer_than=seconds))

@@ -14,6 +14,7 @@ from .errors import CommandError, SignatureError
 from .media import leave_room
 from .negotiator import ICE, Sessions
 from .options import Codec, MediaOptions
+from .runner import HANG_TIMEOUT, Isolation, Runner, RunOptions
 from .server import ServeOptions, loading, serve
 from .signature import Signature
 from .transport import h264, vpx
@@ -53,6 +54,10 @@ class Stream:
     ``"auto"``, which is H.264 where the machine encodes it in hardware, or else the browser's
     choice. ``shared`` makes one run of the function for all who watch: a generator's, or a filter's
     whose first visitor to send is the source; it is encoded once, and its controls are everybody's.
+    ``hang_timeout`` is after how many seconds a call that has not returned is reported; None for
+    never. ``isolation="process"`` runs the function in a worker process of each session, so that
+    one that crashes, leaks or holds the interpreter harms no other; the process imports the
+    function's module anew, and one more is kept ready.
 
     Raises SignatureError when a function's signature cannot be served, ValueError for options.
     """
@@ -70,11 +75,15 @@ class Stream:
         latency: Latency = "auto",
         codec: Codec = "auto",
         shared: bool = False,
+        hang_timeout: float | None = HANG_TIMEOUT,
+        isolation: Isolation = "thread",
     ) -> None:
         if not isinstance(bitrate, Bitrate):
             bitrate = Bitrate(most=bitrate)
         self.options = MediaOptions(max_fps, bitrate, latency, codec)
+        self.run_options = RunOptions(hang_timeout, isolation)
         self.signatures = _read(fn, video, audio)
+        Runner(self.signatures, self.run_options)  # refuses what cannot be run so
         self.controls = _merged(self.signatures)
         first = self.signatures[0]
         self.name = first.name
@@ -109,7 +118,11 @@ class Stream:
 
     def sessions(self) -> Sessions:
         """A new set of sessions of this stream: what ``app`` serves, for a server of your own."""
-        return Sessions(self.signatures, self.controls, self.describe(), self.options, self.shared)
+        runner = Runner(self.signatures, self.run_options)
+        described = self.describe()
+        return Sessions(
+            self.signatures, self.controls, described, self.options, self.shared, runner
+        )
 
     def app(
         self,
@@ -140,6 +153,7 @@ class Stream:
         async def prepare(app: web.Application) -> None:
             """Try encoders now, and not on the event loop when the first visitor comes."""
             leave_room()
+            await asyncio.to_thread(sessions.runner.warm)
             await asyncio.to_thread(vpx.available)
             if self.options.hardware:
                 await asyncio.to_thread(h264.hardware)

@@ -265,6 +265,8 @@ async def connect(
             await peer.session.end("the test peer left")
         peer.close()
         await connection.close_within(2.0)
+        if sessions is not stream:
+            await sessions.end_all("the test peer left")
 
 
 def run(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from . import messages
 from .annotations import Take
-from .calls import Call
+from .calls import AnyCall
 from .controls import Values
 from .errors import NegotiationError
 from .generators import GeneratorRuns
@@ -70,7 +70,7 @@ class Wiring:
         self._listener = listener
         self._options = options
 
-    def connect(self, call: Call, counted: bool) -> None:
+    def connect(self, call: AnyCall, counted: bool) -> None:
         """Put a function between the sections of the offer that it takes and gives.
 
         Its frames count in the statistics if ``counted``: pictures before sound. Raises
@@ -105,7 +105,7 @@ class Wiring:
             if signature.take_in is not None:
                 self._listen(signature.take_in, runs)
 
-    def _generate(self, call: Call) -> GeneratorRuns:
+    def _generate(self, call: AnyCall) -> GeneratorRuns:
         senders = {kind: self.send(kind, None) for kind in call.signature.out.kinds}
         if senders and not any(senders.values()):
             raise NegotiationError(
@@ -262,7 +262,7 @@ class Wiring:
             sender.close_source()
 
     def complaints(self, longer_than: float) -> list[str]:
-        """What to say of functions that have not returned for so many seconds."""
+        """What to say of functions that have not returned for so many seconds, once of each."""
         said = [worker.complaint(longer_than) for worker in self.workers]
         return [text for text in said if text is not None]
 

@@ -9,9 +9,10 @@ from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from .calls import Call, Results
+from .calls import AnyCall, Results
 from .controls import Values
 from .errors import SessionClosed
+from .faults import WorkerLost
 from .messages import StateValue
 from .transport.slot import Closed
 
@@ -25,7 +26,7 @@ class Listener(Protocol):
     def on_state(self, value: StateValue) -> None:
         """What the function, or what feeds it, does from now on."""
 
-    def on_raised(self, call: Call, error: BaseException) -> None:
+    def on_raised(self, call: AnyCall, error: BaseException) -> None:
         """The function raised, or returned what it must not: one frame is lost."""
 
     def on_warning(self, text: str) -> None:
@@ -42,10 +43,11 @@ class Worker:
     else waits for it.
     """
 
-    def __init__(self, call: Call, values: Values, listener: Listener) -> None:
+    def __init__(self, call: AnyCall, values: Values, listener: Listener) -> None:
         self.calls = 0
         self.durations: deque[float] = deque(maxlen=60)
         self.busy_since: float | None = None
+        self._reported: float | None = None
         self.call = call
         self._values = values
         self._listener = listener
@@ -69,14 +71,23 @@ class Worker:
         return self._thread.is_alive()
 
     def complaint(self, longer_than: float) -> str | None:
-        """What to say of a call that has not returned for so many seconds; None if all is well."""
-        since = self.busy_since
-        if since is None or time.monotonic() - since <= longer_than:
+        """What to say of a call that has not returned for so many seconds, once; None if all is
+        well."""
+        since = self._stuck_since
+        if since is None or since == self._reported or self.call.starting:
             return None
-        return (
-            f"{self.call.signature.name}() has not returned for {longer_than:g} seconds; "
-            "nothing new comes until it does"
-        )
+        if time.monotonic() - since <= longer_than:
+            return None
+        self._reported = since
+        return f"{self.call.signature.name}() {self._stuck_how(longer_than)}"
+
+    @property
+    def _stuck_since(self) -> float | None:
+        """Since when the function has been expected to return."""
+        return self.busy_since
+
+    def _stuck_how(self, seconds: float) -> str:
+        return f"has not returned for {seconds:g} seconds; nothing new comes until it does"
 
     @property
     def dropped(self) -> int:
@@ -124,7 +135,8 @@ class Worker:
                 self.durations.append(time.monotonic() - started)
         except BaseException as error:  # SystemExit and cancellation too: a thread must not vanish
             done.clear()
-            if not (self._stopping.is_set() and isinstance(error, _OF_THE_END)):
+            ended = self._stopping.is_set() and isinstance(error, _OF_THE_END)
+            if not ended and not isinstance(error, WorkerLost):
                 self._listener.on_raised(self.call, error)
         finally:
             self.busy_since = None

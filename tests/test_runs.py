@@ -16,7 +16,6 @@ from rtcstream import (
     Progress,
     Samples,
     Stream,
-    session,
     testing,
 )
 from tests.leaks import no_leaks
@@ -204,10 +203,9 @@ async def test_nonsense_is_named(hint: Any, nonsense: Any, good: Any, words: str
     assert ended.is_set()
 
 
-async def test_one_that_never_yields(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_never_yields() -> None:
     """A generator that is stuck harms nobody, and the page is told; its session ends in time, its
     thread is abandoned."""
-    monkeypatch.setattr(session, "HANG_TIMEOUT", 0.5)
     release = threading.Event()
 
     def f() -> Iterator[int]:
@@ -217,7 +215,8 @@ async def test_one_that_never_yields(monkeypatch: pytest.MonkeyPatch) -> None:
     def g() -> Iterator[int]:
         yield 2
 
-    async with testing.connect(Stream(f)) as peer, testing.connect(Stream(g)) as other:
+    stuck = Stream(f, hang_timeout=0.5)
+    async with testing.connect(stuck) as peer, testing.connect(Stream(g)) as other:
         await peer.message("state", value="running")
         assert await other.result() == 2
         log = await peer.message("log")
@@ -230,10 +229,9 @@ async def test_one_that_never_yields(monkeypatch: pytest.MonkeyPatch) -> None:
     release.set()
 
 
-async def test_one_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_does_not_end() -> None:
     """A generator that blocks where it is closed holds up the next run; the page is told, and the
     run begins once it lets go."""
-    monkeypatch.setattr(session, "HANG_TIMEOUT", 0.5)
     release = threading.Event()
 
     def f(name: str = "a") -> Iterator[str]:
@@ -243,7 +241,7 @@ async def test_one_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             release.wait(30)
 
-    async with testing.connect(Stream(f)) as peer:
+    async with testing.connect(Stream(f, hang_timeout=0.5)) as peer:
         assert await peer.result() == "a"
         await peer.set(name="b")
         log = await peer.message("log")
