@@ -89,6 +89,10 @@ class GeneratorRuns(Worker):
         """Whether a run is under way, or has yet to be heard to its end."""
         return self._playing
 
+    @property
+    def has_begun(self) -> bool:
+        return bool(self.durations) or (self.calls > 0 and not self._playing)
+
     def hangs(self, longer_than: float) -> bool:
         """Never: a generator may take its time."""
         return False

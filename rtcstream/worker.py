@@ -68,6 +68,11 @@ class Worker:
     def running(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the function has been given something, or has given its first."""
+        return self.calls > 0
+
     def hangs(self, longer_than: float) -> bool:
         """Whether a call has not returned for so many seconds."""
         since = self.busy_since
