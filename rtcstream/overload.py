@@ -2,11 +2,15 @@
 those that run suffer."""
 
 import asyncio
+import logging
 import math
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
+
+logger = logging.getLogger("rtcstream")
 
 INTERVAL = 0.1
 """Seconds between two looks."""
@@ -97,13 +101,22 @@ class Overload:
         self._lag += (lag - self._lag) * weight
         self._cpu += (cpu - self._cpu) * weight
         if self._lag > self._max_lag or self._cpu > self._max_cpu:
+            if not self._overloaded:
+                logger.warning("overloaded: %s; new sessions are turned away", self.why)
             self._overloaded = True
         elif self._lag < self._max_lag * LAG_BACK and self._cpu < self._max_cpu * CPU_BACK:
+            if self._overloaded:
+                logger.warning("no longer overloaded: new sessions are let in again")
             self._overloaded = False
 
 
-def available_cores() -> int:
-    """The cores that this process may run on."""
+def available_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+    """The cores that this process may use; a container may be given less than it can see."""
+    cores: float = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    try:
+        most, period = quota.read_text().split()
+        return cores if most == "max" else min(cores, int(most) / int(period))
+    except (OSError, ValueError):  # no cgroup of version 2
+        return cores

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from rtcstream import CommandError, Image, Stream, testing
 from rtcstream.door import OVERLOAD
-from rtcstream.overload import INTERVAL, Overload
+from rtcstream.overload import INTERVAL, Overload, available_cores
 from rtcstream.server import ServerOptions, listening
 from rtcstream.signaling import Problem
 from rtcstream.transport.ice import IceOptions
@@ -49,6 +50,17 @@ def test_smoothing() -> None:
     load = Overload(max_lag=0.2)
     load.measured(2.0, 0, 2.1)
     assert load.overloaded
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", None), ("50000 100000", 0.5), ("nonsense", None), ("99900000 100000", None)],
+)
+def test_cores_of_a_container(tmp_path: Path, quota: str, cores: float | None) -> None:
+    """A container's share is of what it may use, not of what it sees."""
+    (tmp_path / "cpu.max").write_text(quota)
+    unbounded = available_cores(tmp_path / "missing")
+    assert available_cores(tmp_path / "cpu.max") == (unbounded if cores is None else cores)
 
 
 def test_no_bounds() -> None:
