@@ -17,6 +17,8 @@ GRACE_SECONDS = 3.0
 """How long it is good for once its place has been given up."""
 MOST_WAITING = 100
 """Places in a line; who comes then is told to come back later."""
+ONE_BY_ONE = 0.5
+"""Seconds between two who are let in when there has been too much to do."""
 REMEMBERED = 50
 """Sessions whose lengths the estimates are made from: the last ones."""
 
@@ -112,7 +114,7 @@ class Admission:
 
     The first in the line gets a ticket when there is room, which is kept for it as long as the
     ticket is good; a ticket that is not used gives way to the next in line. Nobody passes the
-    line. Where only ``held`` places wait, without a limit, they are let in one by one.
+    line. Those who waited because they were ``held`` are let in one by one.
 
     All of it belongs to one event loop, which is the ``clock`` unless another is given.
     """
@@ -124,6 +126,7 @@ class Admission:
         self._tickets: dict[str, Place] = {}
         self._line: deque[Place] = deque()
         self._lengths: deque[float] = deque(maxlen=REMEMBERED)
+        self._held_at: float | None = None
 
     @property
     def state(self) -> AdmissionState:
@@ -198,16 +201,26 @@ class Admission:
     def _advance(self) -> None:
         """Give tickets to those whose turn has come."""
         before = len(self._line)
-        while self._line and self._has_room and not self._line[0].held():
-            if self.limit is None and self._tickets:
-                break  # one by one, or else all that waited would be too much at once again
+        while self._line and self._has_room and not self._is_held(self._line[0]):
             place = self._line.popleft()
             place.ticket = secrets.token_urlsafe(18)
             self._tickets[place.ticket] = place
             self._expire_in(place, TICKET_SECONDS)
             place.changed()
+        if not self._line:
+            self._held_at = None
         if len(self._line) < before:
             self._tell_all()
+
+    def _is_held(self, place: Place) -> bool:
+        """Whether there is too much to do, or was just now: those who waited for that to end are
+        let in one by one, or else it would be too much at once again."""
+        now = self._clock.time()
+        held = place.held()
+        if held or (self._held_at is not None and now - self._held_at >= ONE_BY_ONE):
+            self._held_at = now
+            return held
+        return self._held_at is not None
 
     def _expire_in(self, place: Place, seconds: float) -> None:
         if place.expiry is not None:

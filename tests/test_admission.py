@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rtcstream.admission import (
     GRACE_SECONDS,
     MOST_WAITING,
+    ONE_BY_ONE,
     TICKET_SECONDS,
     Admission,
     Place,
@@ -189,7 +190,7 @@ def test_estimates_of_several_at_once(clock: FakeClock) -> None:
 
 
 def test_held_places_wait(clock: FakeClock) -> None:
-    """While there is too much to do nobody is let in; then, without a limit, one by one."""
+    """While there is too much to do nobody is let in; then one by one."""
     admission = Admission(None, clock)
     busy = True
     places = [admission.join(held=lambda: busy) for _ in range(3)]
@@ -197,13 +198,21 @@ def test_held_places_wait(clock: FakeClock) -> None:
         admission.admit(held=True)
     assert [place.position for place in places] == [1, 2, 3]
     busy = False
-    places[2].look()
-    assert [place.position for place in places] == [0, 1, 2]
-    with pytest.raises(Refused):
-        admission.admit()
-    admission.admit(places[0].ticket)
-    assert [place.position for place in places] == [0, 0, 1]
+    for expected in [[1, 2, 3], [0, 1, 2], [0, 0, 1], [0, 0, 0]]:
+        for place in places:
+            place.look()
+        assert [place.position for place in places] == expected
+        clock.pass_by(ONE_BY_ONE)
     assert places[1].estimate is None
+    admission.admit()
+
+
+def test_line_without_a_limit_holds_nobody_up(clock: FakeClock) -> None:
+    """Where there is no limit a ticket that is not used is in nobody's way."""
+    admission = Admission(None, clock)
+    for _ in range(3):
+        assert admission.join().ticket is not None
+    admission.admit()
 
 
 def test_shared_limit() -> None:

@@ -193,6 +193,21 @@ async def test_queue_over_http(serve: Serve) -> None:
                 assert await news.content.read() == b"\n"  # used: the answer ends
 
 
+async def test_server_stops_with_a_line(serve: Serve) -> None:
+    """Those who wait when the server stops hear the end of it at once."""
+    stream = Stream(same, concurrency_limit=1)
+    async with AsyncExitStack() as stack, aiohttp.ClientSession() as client:
+        url = await stack.enter_async_context(serve(stream))
+        await stack.enter_async_context(testing.connect(stream))
+        async with client.get(url + "queue") as news:
+            await news.content.readline()
+            started = time.monotonic()
+            closing = asyncio.create_task(stack.aclose())
+            await news.content.read()
+            await closing
+            assert time.monotonic() - started < 3
+
+
 async def test_time_limit_counts_from_the_first_frame() -> None:
     """Waiting for the camera costs no time; then what remains is told each second, and the end."""
     sessions = Stream(same, time_limit=1.5).sessions()
