@@ -173,6 +173,7 @@ async function opened(sends, mine) {
   }
   if (mine !== attempt) return [];
   showStatus("connecting");
+  stage.placeholder = "Connecting…";
   results?.clear();
   stage.draw(devices.track("audio"), "microphone");
   return devices.tracks;
