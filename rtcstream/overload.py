@@ -14,8 +14,9 @@ logger = logging.getLogger("rtcstream")
 
 INTERVAL = 0.1
 """Seconds between two looks."""
-SMOOTHING = 1.0
-"""Seconds after which what was measured counts for a third."""
+SMOOTHING = 2.0
+"""Seconds after which what was measured counts for a third. A burst of a hundred offers (2 to 5 ms
+each) must not count as overload, a second's block must."""
 MAX_LAG = 0.2
 """The default bound of the event loop's lag, in seconds: a call is noticeably late from there."""
 MAX_CPU = 0.95
@@ -29,8 +30,8 @@ class Load:
     """How much there is to do.
 
     ``lag`` is how late the event loop comes to what is due, in seconds; ``cpu`` what this process
-    uses of the machine's cores that it may use, from 0 to 1. Both are smoothed over about a
-    second. ``refused`` counts the sessions that were turned away.
+    uses of the machine's cores that it may use, from 0 to 1. Both are smoothed over about two
+    seconds. ``refused`` counts the sessions that were turned away.
     """
 
     lag: float

@@ -123,7 +123,7 @@ export const ordinal = (position) => `${position}${SUFFIX[ORDINAL.select(positio
 
 /** @param {number} seconds */
 function roughly(seconds) {
-  if (seconds < 3) return "a moment";
+  if (seconds < 3) return "any moment now";
   if (seconds < 20) return `about ${Math.round(seconds)} s`;
   return seconds < 100 ? `about ${5 * Math.round(seconds / 5)} s` : `about ${Math.round(seconds / 60)} min`;
 }

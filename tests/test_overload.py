@@ -44,7 +44,7 @@ def test_smoothing() -> None:
     load = Overload(max_lag=0.2)
     load.measured(0.4, 0, INTERVAL)
     assert not load.overloaded
-    for _ in range(10):
+    for _ in range(20):
         load.measured(0.4, 0, INTERVAL)
     assert load.overloaded
     load = Overload(max_lag=0.2)
