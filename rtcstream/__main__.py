@@ -11,6 +11,7 @@ from pathlib import Path
 from . import benching, loading, reload
 from .errors import CommandError
 from .gallery import Gallery
+from .overload import MAX_CPU, MAX_LAG
 from .server import serve
 
 EPILOG = """\
@@ -62,6 +63,22 @@ def parser() -> argparse.ArgumentParser:
         help="another site whose pages may use the streams, or * for all; may be repeated",
     )
     parser.add_argument(
+        "--max-lag",
+        type=float,
+        default=MAX_LAG,
+        metavar="SECONDS",
+        help="turn new sessions away while the event loop is later than this; inf: never "
+        "(%(default)s)",
+    )
+    parser.add_argument(
+        "--max-cpu",
+        type=float,
+        default=MAX_CPU,
+        metavar="SHARE",
+        help="turn new sessions away while more of the machine's cores is used, 1: never "
+        "(%(default)s)",
+    )
+    parser.add_argument(
         "--reload", action="store_true", help="start again whenever a file of the program changes"
     )
     parser.add_argument(
@@ -107,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ssl_key=options.ssl_key,
             ice_servers=options.ice_server,
             cors_origins=options.cors_origin,
+            max_lag=options.max_lag,
+            max_cpu=options.max_cpu,
         )
     except CommandError as error:
         print(f"rtcstream: {error}", file=sys.stderr)

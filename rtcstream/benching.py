@@ -66,6 +66,11 @@ async def measure(stream: Stream, sessions: int, seconds: float) -> Load:
     description = stream.describe()
     if "video" not in description["outputs"]:
         raise CommandError(f"bench loads streams that show video, and {stream.name} shows none")
+    limit = description["limits"]["concurrency_limit"]
+    if limit is not None and sessions > limit:
+        raise CommandError(
+            f"{stream.name} has concurrency_limit={limit}, and {sessions} are to come at once"
+        )
     memory_before = _resident()
     async with _serving(stream) as url, _visiting(url, sessions, seconds) as visitors:
         await _said(visitors, READY_SECONDS)

@@ -94,6 +94,10 @@ class GeneratorRuns(Worker):
         return self._playing
 
     @property
+    def has_begun(self) -> bool:
+        return bool(self.durations) or (self.calls > 0 and not self._playing)
+
+    @property
     def _stuck_since(self) -> float | None:
         # A generator may take its time, but not before its first yield, nor to end.
         return self._since if self._superseded or not self._yielded else None

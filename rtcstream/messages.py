@@ -206,6 +206,14 @@ class Stats:
 
 
 @dataclass(frozen=True)
+class Time:
+    """How many seconds of a session's time are left."""
+
+    type: ClassVar[str] = "time"
+    remaining: float
+
+
+@dataclass(frozen=True)
 class End:
     """The last message of a session, with why it ends."""
 
@@ -214,7 +222,7 @@ class End:
 
 
 ServerMessage: TypeAlias = (
-    Controls | Error | Result | Log | State | Progress | ServerData | Stats | End
+    Controls | Error | Result | Log | State | Progress | ServerData | Stats | Time | End
 )
 
 

@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 from aiortc import RTCIceCandidate
 
+from .admission import Admission, Slot
 from .controls import Control, Values
+from .door import OVERLOAD, Door
 from .errors import ControlError, NegotiationError
+from .limits import SessionLimits
 from .options import MediaOptions
+from .overload import Overload
 from .runner import Runner
 from .session import MediaSession
 from .shared import RunOver, SharedRun, SourceTaken
@@ -43,7 +47,11 @@ class Sessions:
         options: MediaOptions,
         shared: bool,
         runner: Runner,
+        limits: SessionLimits,
+        admission: Admission,
     ) -> None:
+        self.door = Door(admission)
+        self._limits = limits
         self._signatures = signatures
         self._controls = controls
         self._description = description
@@ -76,15 +84,45 @@ class Sessions:
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
         peer = Peer(request.remote, request.headers)
-        session, answer = await self.connect(offer, parameters, peer, _ice(request))
+        overload = request.config_dict.get(OVERLOAD)
+        session, answer = await self.connect(offer, parameters, peer, _ice(request), overload)
         return Answer(session.id, answer, session.ufrag or session.id[:8])
 
+    def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
+        self._check_open()
+        return self.door.queue(request.config_dict.get(OVERLOAD))
+
     async def connect(
-        self, offer: str, parameters: Mapping[str, str], peer: Peer, ice: IceOptions
+        self,
+        offer: str,
+        parameters: Mapping[str, str],
+        peer: Peer,
+        ice: IceOptions,
+        overload: Overload | None = None,
     ) -> tuple[MediaSession, str]:
-        """A new session and the answer to its offer. Raises Problem."""
+        """A new session and the answer to its offer, if there is room for it; the headers of
+        ``peer`` may carry a ticket. Raises Problem."""
+        self._check_open()
+        slot = self.door.admit(peer.headers, overload)
+        try:
+            return await self._connect(offer, parameters, peer, ice, slot)
+        except BaseException:
+            slot.release()
+            raise
+
+    def _check_open(self) -> None:
         if self._closing:
             raise Problem(503, "Stopping", "The server is stopping.", {"Retry-After": "5"})
+
+    async def _connect(
+        self,
+        offer: str,
+        parameters: Mapping[str, str],
+        peer: Peer,
+        ice: IceOptions,
+        slot: Slot,
+    ) -> tuple[MediaSession, str]:
+        self._check_open()
         run = self._shared_run() if self._shared else None
         values = Values(self._controls) if run is None else run.values
         try:
@@ -102,13 +140,14 @@ class Sessions:
             runner=self.runner,
             options=self._options,
             shared=run,
+            limits=self._limits,
         )
         self._sessions[session.id] = session
         session.on("closed", lambda reason: self._forget(session.id))
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
-            return await self.connect(offer, parameters, peer, ice)
+            return await self._connect(offer, parameters, peer, ice, slot)
         except NothingToView as error:
             raise Problem(
                 409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}
@@ -118,6 +157,7 @@ class Sessions:
         except NegotiationError as error:
             logger.debug("an offer was refused", exc_info=error)
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
+        session.on("closed", lambda reason: slot.release(ran=session.was_connected))
         logger.info("%s begins: %s", session.id[:6], peer.address)
         return session, answer
 
@@ -160,6 +200,7 @@ class Sessions:
     async def end_all(self, reason: str) -> None:
         """End every session, and begin no more."""
         self._closing = True
+        self.door.close()
         if self._run is not None:
             self._run.end_soon(reason)
         await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))

@@ -19,8 +19,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from .certificate import lan_addresses, self_signed
+from .door import OVERLOAD
 from .errors import CommandError
 from .negotiator import ICE
+from .overload import MAX_CPU, MAX_LAG, Overload
 from .signaling import CORS_ORIGINS, Origins, trusted_hosts
 from .transport.ice import IceOptions
 
@@ -55,6 +57,8 @@ class ServeOptions(TypedDict, total=False):
     ssl_key: str | Path | None
     ice_servers: Iterable[str | Mapping[str, Any]]
     cors_origins: Sequence[str]
+    max_lag: float | None
+    max_cpu: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,8 @@ class ServerOptions:
     ssl_key: str | Path | None = None
     ice_servers: Iterable[str | Mapping[str, Any]] = ()
     cors_origins: Sequence[str] = ()
+    max_lag: float | None = MAX_LAG
+    max_cpu: float | None = MAX_CPU
 
     def check(self) -> None:
         """Raise CommandError for options that do not go together, or files that are not there."""
@@ -78,6 +84,10 @@ class ServerOptions:
         for path in (self.ssl_cert, self.ssl_key):
             if path is not None and not Path(path).is_file():
                 raise CommandError(f"there is no file {str(path)!r}")
+        if self.max_lag is not None and not self.max_lag > 0:
+            raise CommandError(f"max_lag must be seconds above zero, not {self.max_lag}")
+        if self.max_cpu is not None and not 0 < self.max_cpu <= 1:
+            raise CommandError(f"max_cpu must be above 0 and at most 1, not {self.max_cpu}")
 
     @property
     def secure(self) -> bool:
@@ -93,7 +103,10 @@ def serve(
     ``host`` is the address to listen on (``"0.0.0.0"``: all), ``port`` 0 takes a free one.
     ``https`` serves with a self-signed certificate made on the spot, for phones on the same
     network; ``ssl_cert`` and ``ssl_key`` are files of a real one. ``ice_servers`` and
-    ``cors_origins`` are as in ``Stream.app``, for all that is served here.
+    ``cors_origins`` are as in ``Stream.app``, for all that is served here. New sessions are turned
+    away, or wait, from when the event loop is more than ``max_lag`` seconds late, or the process
+    uses more than ``max_cpu`` of the machine's cores (0..1), until there is room again; None is no
+    such bound.
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
@@ -172,6 +185,7 @@ def is_loopback(host: str) -> bool:
 async def listening(what: Servable | web.Application, options: ServerOptions) -> AsyncIterator[str]:
     """Serve inside the ``async with``; yields the URL. Raises CommandError."""
     application = _rooted(what, options)
+    overload = application[OVERLOAD] = Overload(options.max_lag, options.max_cpu)
     runner = web.AppRunner(
         application,
         shutdown_timeout=SHUTDOWN_TIMEOUT,
@@ -186,7 +200,8 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
         except OSError as error:
             raise CommandError(_cannot_listen(error, options)) from None
         port = runner.addresses[0][1]
-        yield f"{'https' if options.secure else 'http'}://{_shown(options.host)}:{port}/"
+        async with overload:
+            yield f"{'https' if options.secure else 'http'}://{_shown(options.host)}:{port}/"
     finally:
         await runner.cleanup()
 

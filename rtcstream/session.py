@@ -12,7 +12,8 @@ from . import messages
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError
 from .host import CLOSE_TIMEOUT, Host
-from .messages import ServerMessage
+from .limits import SessionLimits, TimeKeeper
+from .messages import ServerMessage, StateValue
 from .options import MediaOptions
 from .outbox import Outbox
 from .runner import Runner
@@ -48,6 +49,7 @@ class MediaSession(Host):
         ice: IceOptions,
         runner: Runner,
         options: MediaOptions,
+        limits: SessionLimits,
         shared: SharedRun | None = None,
     ) -> None:
         super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop(), runner)
@@ -60,6 +62,7 @@ class MediaSession(Host):
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("datachannel", self._on_channel)
         self._wiring = Wiring(self._connection, values, self, options)
+        self._time = TimeKeeper(limits, self._has_begun, self._post, self.end_soon)
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -98,6 +101,11 @@ class MediaSession(Host):
         """The peer's ICE username fragment."""
         return self._connection.remote_ufrag
 
+    @property
+    def was_connected(self) -> bool:
+        """Whether media could flow at any time."""
+        return self._ticking is not None
+
     async def add_candidate(self, candidate: RTCIceCandidate) -> None:
         """A trickled candidate; nothing happens once the session ends."""
         if self._closing is None:
@@ -116,6 +124,7 @@ class MediaSession(Host):
                 if self._shared is not None:
                     self._shared.begin(self)
                 self._ticking = self._event_loop.create_task(self._tick())
+                self._time.start()
         elif state == "failed":
             self.end_soon("the connection was lost")
         elif state == "closed":
@@ -142,6 +151,7 @@ class MediaSession(Host):
     async def _free(self, reason: str) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        self._time.stop()
         self._wiring.stop()
         if self._shared is not None:
             self._shared.leave(self)
@@ -173,6 +183,7 @@ class MediaSession(Host):
         reply: ServerMessage | None = None
         try:
             message = messages.parse(text)
+            self._time.touch()
             if isinstance(message, messages.Set):
                 reply = self._set(message)
             elif isinstance(message, messages.Record):
@@ -212,6 +223,16 @@ class MediaSession(Host):
         self._outbox.post(message)
 
     _post = post
+
+    # How long it may last
+
+    def _has_begun(self) -> bool:
+        return self._wiring.has_begun
+
+    def on_state(self, value: StateValue) -> None:
+        if value in ("speaking", "recording"):  # the visitor's doing, too
+            self._time.touch()
+        super().on_state(value)
 
     # Once a second
 

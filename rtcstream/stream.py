@@ -9,8 +9,10 @@ from typing import Any, Unpack
 from aiohttp import web
 
 from . import signaling, signature
+from .admission import admission_of
 from .controls import Control, in_words
 from .errors import CommandError, SignatureError
+from .limits import SessionLimits
 from .media import leave_room
 from .negotiator import ICE, Sessions
 from .options import Codec, MediaOptions
@@ -59,6 +61,14 @@ class Stream:
     one that crashes, leaks or holds the interpreter harms no other; the process imports the
     function's module anew, and one more is kept ready.
 
+    ``concurrency_limit`` is how many sessions there may be at once, viewers of a shared run
+    included; who comes then waits in line, on the page and at ``./queue``. Streams of one
+    ``concurrency_id`` share one limit (one graphics processor), and must all name the same.
+    ``time_limit`` ends a session so many seconds after its first picture or sound has reached the
+    function, or its generator has first yielded. ``idle_timeout`` ends it when its visitor has set
+    no control, sent no data, recorded nothing and, where turns of speech are taken, said nothing
+    for so many seconds. None is no limit.
+
     Raises SignatureError when a function's signature cannot be served, ValueError for options.
     """
 
@@ -77,11 +87,16 @@ class Stream:
         shared: bool = False,
         hang_timeout: float | None = HANG_TIMEOUT,
         isolation: Isolation = "thread",
+        concurrency_limit: int | None = None,
+        concurrency_id: str | None = None,
+        time_limit: float | None = None,
+        idle_timeout: float | None = None,
     ) -> None:
         if not isinstance(bitrate, Bitrate):
             bitrate = Bitrate(most=bitrate)
         self.options = MediaOptions(max_fps, bitrate, latency, codec)
         self.run_options = RunOptions(hang_timeout, isolation)
+        self.limits = SessionLimits(concurrency_limit, concurrency_id, time_limit, idle_timeout)
         self.signatures = _read(fn, video, audio)
         Runner(self.signatures, self.run_options)  # refuses what cannot be run so
         self.controls = _merged(self.signatures)
@@ -97,6 +112,7 @@ class Stream:
                 "shared=True goes with one function of pictures or sound, or a generator; not with "
                 "video= and audio= together, recordings or turns"
             )
+        self._admission = admission_of(concurrency_limit, concurrency_id)
 
     def describe(self) -> dict[str, Any]:
         """``stream.json``, but for the server's ``iceServers``."""
@@ -110,7 +126,10 @@ class Stream:
             "inputs": [kind for s in self.signatures for kind in s.inputs],
             "outputs": [*media, "data"] if results else media,
             "controls": [control.describe() for control in self.controls],
-            "limits": {"time_limit": None, "concurrency_limit": None},
+            "limits": {
+                "time_limit": self.limits.time_limit,
+                "concurrency_limit": self.limits.concurrency_limit,
+            },
             "maxFps": self.options.max_fps,
             "shared": self.shared,
             "take": next((_take(s) for s in self.signatures if s.take_in), None),
@@ -118,10 +137,15 @@ class Stream:
 
     def sessions(self) -> Sessions:
         """A new set of sessions of this stream: what ``app`` serves, for a server of your own."""
-        runner = Runner(self.signatures, self.run_options)
-        described = self.describe()
         return Sessions(
-            self.signatures, self.controls, described, self.options, self.shared, runner
+            self.signatures,
+            self.controls,
+            self.describe(),
+            self.options,
+            self.shared,
+            Runner(self.signatures, self.run_options),
+            self.limits,
+            self._admission,
         )
 
     def app(

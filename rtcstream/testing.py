@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from . import media
 from .annotations import SAMPLE_RATE
+from .door import TICKET
 from .errors import ControlError, SessionClosed
 from .negotiator import Sessions
 from .samples import FULL_SCALE, Mixer
@@ -229,13 +230,14 @@ async def connect(
     controls: Mapping[str, Any] | None = None,
     timeout: float = 10.0,
     watch: bool = False,
+    ticket: str | None = None,
 ) -> AsyncIterator[TestPeer]:
     """A peer connected to a stream, to the end of the ``async with``.
 
     For several peers of one stream give its ``sessions()``. ``watch`` offers to receive only, as a
     viewer of a shared stream does. ``controls`` are the controls' first values. ``timeout`` bounds,
-    in seconds, each wait of the peer's methods. Raises ``signaling.Problem`` if the stream refuses
-    the session.
+    in seconds, each wait of the peer's methods. ``ticket`` is what waiting in line has given.
+    Raises ``signaling.Problem`` if the stream refuses the session.
     """
     sessions = stream if isinstance(stream, Sessions) else stream.sessions()
     ice = IceOptions(addresses=LOOPBACK)
@@ -251,9 +253,10 @@ async def connect(
             peer.offer_media(kind, "recvonly")
     try:
         await connection.setLocalDescription(await connection.createOffer())
+        headers = {} if ticket is None else {TICKET: ticket}
         query = {name: _query(value) for name, value in (controls or {}).items()}
         session, answer = await sessions.connect(
-            connection.localDescription.sdp, query, Peer(None, {}), ice
+            connection.localDescription.sdp, query, Peer(None, headers), ice
         )
         peer.session = session
         session.on("closed", lambda reason: peer._arrived.set())

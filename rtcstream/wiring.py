@@ -29,6 +29,8 @@ from .worker import Listener, Worker
 
 GENERATOR_FPS = 30.0
 """How often a generator may show a picture, unless the stream says."""
+UNSENT = 15.0
+"""Seconds that a visitor who should send may take to begin, before the time counts all the same."""
 LINGER = 0.2
 """Seconds that a recording goes on after the page's word: the media of that moment come later."""
 
@@ -65,6 +67,7 @@ class Wiring:
         self._expiring: asyncio.TimerHandle | None = None
         self.timeline = Timeline()
         self.frames_in = 0
+        self._started = 0.0
         self._connection = connection
         self._values = values
         self._listener = listener
@@ -208,6 +211,7 @@ class Wiring:
 
     def start(self) -> None:
         """Let the functions begin."""
+        self._started = time.monotonic()
         for worker in self.workers:
             worker.start()
         if self._detector is not None:
@@ -260,6 +264,21 @@ class Wiring:
             self.recorder.close()
         for sender in self.senders:
             sender.close_source()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a function has its first picture or sound, or a generator has given its first;
+        for who watches, whether that has been sent.
+
+        Who should send and does not counts as having begun after ``UNSENT`` seconds.
+        """
+        if self.receivers and not self.frames_in:
+            return time.monotonic() - self._started > UNSENT
+        if self.watched is not None and not self.receivers and self.senders:
+            return any(sender.frames_sent for sender in self.senders)
+        if self.recorder is not None or self._detector is not None:
+            return True  # its function may be called late, or never
+        return any(worker.has_begun for worker in self._running)
 
     def complaints(self, longer_than: float) -> list[str]:
         """What to say of functions that have not returned for so many seconds, once of each."""

@@ -70,6 +70,11 @@ class Worker:
     def running(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the function has been given something, or has given its first."""
+        return self.calls > 0
+
     def complaint(self, longer_than: float) -> str | None:
         """What to say of a call that has not returned for so many seconds, once; None if all is
         well."""

@@ -1,6 +1,6 @@
 """What the HTTP routes need from whoever makes the sessions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +39,13 @@ class Negotiator(Protocol):
         The request is there for its headers and its peer's address; its body is read. May be
         cancelled where the server cancels the handlers of clients that leave: nothing of the
         session may stay behind then.
+        """
+        ...
+
+    def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Stand in line for a session: what the client is told, JSON values, as it happens.
+
+        The first comes at once, or `Problem`. Closing it gives the place up.
         """
         ...
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from .body import read_text
+from .events import send_events
 from .negotiator import Negotiator
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
 from .problem import Problem
@@ -76,6 +77,7 @@ def setup(
     add("", {}, GET=routes.add_slash, HEAD=routes.add_slash)
     add("/static/{file:.+}", {}, GET=routes.static, HEAD=routes.static)
     add("/stream.json", {}, GET=routes.describe, HEAD=routes.describe)
+    add("/queue", {}, GET=routes.queue)  # no HEAD: it would take a place
     add("/session", {"Accept-Post": SDP}, POST=routes.open)
     add("/session/{id}", {"Accept-Patch": SDPFRAG}, PATCH=routes.trickle, DELETE=routes.close)
 
@@ -108,6 +110,12 @@ class _Routes:
         dumps = functools.partial(json.dumps, allow_nan=False)
         description = await self._negotiator.describe(request)
         return web.json_response(description, dumps=dumps, headers=NO_CACHE)
+
+    async def queue(self, request: web.Request) -> web.StreamResponse:
+        # Before `_guarded` adds them, which is too late for an answer that has begun.
+        origins = request.config_dict.get(CORS_ORIGINS, SAME_ORIGIN)
+        headers = origins.response_headers(request.headers)
+        return await send_events(request, self._negotiator.queue(request), headers)
 
     async def open(self, request: web.Request) -> web.StreamResponse:
         parameters = _unique(request)

@@ -55,7 +55,12 @@
  * @property {Record<string, [number, number]>} [stages] a picture's way: median and 95th percentile of each, ms
  */
 /**
- * The events of a stream and what each carries in `detail`. All but the last three are
+ * @typedef {object} QueueEvent a place in line
+ * @property {number} position from 1; 0 when it is this page's turn
+ * @property {number | null} estimate seconds until then, as far as one can tell
+ */
+/**
+ * The events of a stream and what each carries in `detail`. All but the last four are
  * messages of the server, under their own type.
  * @typedef {object} StreamEvents
  * @property {ControlsMessage} controls
@@ -70,6 +75,7 @@
  * @property {{ type: "end", reason: string }} end
  * @property {MediaStreamTrack} track a track that the server sends
  * @property {RTCPeerConnectionState} connectionstatechange
+ * @property {QueueEvent} queue where this page stands in line
  * @property {import("./errors.js").StreamError} failure the session broke after `start()` had succeeded
  */
 /** @typedef {{ local: string[], remote: string[] }} Candidates candidate lines, without `a=` */

@@ -10,7 +10,7 @@ import { RtcStream, StreamError } from "./rtcstream.js";
 import { Stage } from "./stage.js";
 import { connectVolume } from "./volume.js";
 import { Waterfall } from "./waterfall.js";
-import { SHARED, explain, explainEnd, explainLoss, nameOf } from "./words.js";
+import { SHARED, TIME_IS_UP, explain, explainEnd, explainLoss, nameOf, placeInLine } from "./words.js";
 
 /** @typedef {import("./contract.js").Description} Description */
 
@@ -34,6 +34,8 @@ let loading = null;
 /** Counts the presses of Start, so that one that was stopped meanwhile goes no further. */
 let attempt = 0;
 let started = false;
+/** When the page began to go on by itself after its time was up, or null: in milliseconds. @type {number | null} */
+let resumed = null;
 
 /** What the connection's state is called here. @type {Record<string, string>} */
 const STATUS = {
@@ -42,6 +44,7 @@ const STATUS = {
   new: "Connecting",
   connecting: "Connecting",
   source: "Waiting for a source",
+  queue: "Waiting in line",
   connected: "Connected",
   disconnected: "Reconnecting",
   failed: "Disconnected",
@@ -51,9 +54,15 @@ const STATUS = {
 /** A word counts after a pause this long, in milliseconds; where it makes a new result, sooner. */
 const TYPING = { filter: 500, generator: 150 };
 
-/** @param {string} state a key of `STATUS` */
-function showStatus(state) {
-  find("status").textContent = STATUS[state];
+/** What goes on by itself within so many milliseconds has not waited, as people see it. */
+const AT_ONCE = 3000;
+
+/**
+ * @param {string} state a key of `STATUS`
+ * @param {string} [words] what is said instead
+ */
+function showStatus(state, words = STATUS[state]) {
+  if (find("status").textContent !== words) find("status").textContent = words;
   find("status").dataset.state = state;
 }
 
@@ -122,27 +131,25 @@ function waitingFor(state) {
   return needs("video") ? "Waiting for the first frame" : "Waiting for the first sound";
 }
 
-/** @param {boolean} watch without sending anything */
-async function start(watch) {
+/**
+ * @param {boolean} watch without sending anything
+ * @param {boolean} [resuming] after the time was up
+ */
+async function start(watch, resuming = false) {
   const mine = ++attempt;
+  resumed = resuming ? performance.now() : null;
   document.body.dataset.watching = String(watch);
   setStarted(true);
   notices.clear(/^(?!query)/);
   wake();
   try {
     await loaded();
-    let tracks;
-    if (!generates() && !watch) {
-      showStatus("camera");
-      stage.camera = await devices.open();
-      tracks = devices.tracks;
-    }
     if (mine !== attempt) return;
-    showStatus("connecting");
-    results?.clear();
-    stage.draw(devices.track("audio"), "microphone");
+    const tracks = () => opened(!generates() && !watch, mine);
     const values = controls?.values ?? {};
-    await connect({ tracks, values, watch }, mine);
+    await connect({ tracks, values, watch, queue: true }, mine);
+    if (resumed !== null && performance.now() - resumed > AT_ONCE) notices.remove("time");
+    else if (resumed !== null) notices.show("time", "info", TIME_IS_UP.on);
     controls?.attach((changed) => stream.set(changed), values);
     readout.start(() => stream.getStats());
     devices.enabled = true;
@@ -152,6 +159,24 @@ async function start(watch) {
     notices.show("failure", "error", explain(error));
     finish();
   }
+}
+
+/**
+ * What is sent, opened when it is this page's turn and not before.
+ * @param {boolean} sends
+ * @param {number} mine
+ */
+async function opened(sends, mine) {
+  if (sends) {
+    showStatus("camera");
+    stage.camera = await devices.open();
+  }
+  if (mine !== attempt) return [];
+  showStatus("connecting");
+  stage.placeholder = "Connecting…";
+  results?.clear();
+  stage.draw(devices.track("audio"), "microphone");
+  return devices.tracks;
 }
 
 /**
@@ -191,7 +216,7 @@ function finish() {
   stage.camera = stage.result = null;
   rest();
   find("state").textContent = "";
-  for (const id of ["progress", "remaining", "again", "record"]) find(id).hidden = true;
+  for (const id of ["progress", "remaining", "countdown", "again", "record"]) find(id).hidden = true;
   showRecording(false);
   showStatus("idle");
 }
@@ -291,10 +316,26 @@ stream.on("progress", ({ value, text }) => {
   find("progress-text").textContent = text;
 });
 stream.on("time", ({ remaining }) => {
-  find("remaining").hidden = false;
+  find("remaining").hidden = find("countdown").hidden = false;
+  find("countdown").max = description?.limits.time_limit ?? remaining;
+  find("countdown").value = remaining;
   find("remaining").textContent = `${Math.ceil(remaining)} s left`;
 });
-stream.on("end", ({ reason }) => {
+stream.on("queue", (event) => {
+  if (!event.position) return;
+  if (devices.tracks.length) devices.close(); // it was this page's turn, but no longer is
+  stage.camera = null;
+  showStatus("queue", placeInLine(event));
+  stage.placeholder = placeInLine(event);
+  if (resumed !== null && performance.now() - resumed > AT_ONCE / 2) notices.show("time", "info", TIME_IS_UP.line);
+});
+stream.on("end", async ({ reason }) => {
+  const watched = document.body.dataset.watching === "true";
+  if (reason === "time_limit") {
+    finish();
+    await null; // the stream itself ends when all have heard of it
+    return start(watched, true);
+  }
   const words = explainEnd(reason);
   notices.show("failure", "info", words);
   finish();

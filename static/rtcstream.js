@@ -10,11 +10,12 @@
  *     await stream.set({ strength: 4 });
  *     await stream.stop();
  *
- * It needs the five files that it imports beside it, and contacts no host but the stream's own.
+ * It needs the six files that it imports beside it, and contacts no host but the stream's own.
  */
 
 import { StreamError, problem } from "./errors.js";
 import { inStereo } from "./opus.js";
+import { standInLine } from "./queue.js";
 import { sdpFragment } from "./sdpfrag.js";
 import { Settings } from "./settings.js";
 import { summarize } from "./stats.js";
@@ -26,11 +27,21 @@ export { StreamError };
 /** @typedef {import("./contract.js").ControlsMessage} ControlsMessage */
 /** @typedef {import("./contract.js").StreamEvents} StreamEvents */
 /** @typedef {import("./contract.js").Candidates} Candidates */
+/**
+ * @typedef {object} StartOptions
+ * @property {MediaStreamTrack[] | (() => Promise<MediaStreamTrack[]>)} [tracks] what to send, at most one of a kind; or
+ *     what gets them, called when it is this page's turn, and again if it has to wait once more
+ * @property {Values} [values] the controls' first values, so that the very first frame already has them
+ * @property {boolean} [watch] sends nothing, and sees what another sends (a shared stream's source)
+ * @property {boolean} [queue] waits in line where the stream is full, telling of it by `queue` events; `stop()` leaves
+ */
 
 const MESSAGE_TYPES = ["controls", "error", "result", "log", "state", "progress", "stats", "data", "time", "end"];
 const MEDIA_PATH_MS = 10_000;
 const REQUEST_MS = 20_000;
 const DELETE_MS = 2_000;
+/** A ticket that is older may have run out; a server that refuses a newer one means it. */
+const FRESH_TICKET_MS = 10_000;
 
 export class RtcStream extends EventTarget {
   /**
@@ -110,18 +121,17 @@ export class RtcStream extends EventTarget {
 
   /**
    * Connects, and resolves when media can flow and controls can be set.
-   * @param {{ tracks?: MediaStreamTrack[], values?: Values, watch?: boolean }} [options] `tracks`: what to send, at
-   *     most one of a kind; `values`: the controls' first values, so that the very first frame already has
-   *     them; `watch`: sends nothing, and sees what another sends (a shared stream's source)
+   * @param {StartOptions} [options]
    */
-  async start({ tracks = [], values = {}, watch = false } = {}) {
+  async start(options = {}) {
     if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
     if (typeof RTCPeerConnection === "undefined") {
       throw new StreamError("unsupported", "This browser has no WebRTC, or it is switched off.");
     }
     const session = (this.#session = new AbortController());
+    addEventListener("pagehide", () => void this.stop(), { signal: session.signal });
     try {
-      await this.#connect(session.signal, tracks, values, watch);
+      await this.#admitted(session.signal, options);
     } catch (error) {
       void this.#end(session, error, false);
       // What broke first is the reason; what stopping broke in turn is not.
@@ -183,15 +193,50 @@ export class RtcStream extends EventTarget {
   }
 
   /**
+   * Connects, when it is this page's turn.
    * @param {AbortSignal} signal
+   * @param {StartOptions} options
+   */
+  async #admitted(signal, { tracks = [], values = {}, watch = false, queue = false }) {
+    const description = await this.describe();
+    signal.throwIfAborted();
+    let wait = queue && description.limits.concurrency_limit !== null;
+    for (;;) {
+      const ticket = wait ? await this.#standInLine(signal) : null;
+      const since = performance.now();
+      const got = typeof tracks === "function" ? await tracks() : tracks;
+      signal.throwIfAborted();
+      try {
+        return await this.#connect(signal, description, got, values, watch, ticket);
+      } catch (error) {
+        signal.throwIfAborted();
+        const full = error instanceof StreamError && error.status === 503 && error.retryAfter;
+        const fresh = ticket && performance.now() - since < FRESH_TICKET_MS;
+        if (!queue || !full || fresh) throw error;
+        this.#pc?.close();
+        this.#trickle = [];
+        wait = true;
+      }
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async #standInLine(signal) {
+    const url = new URL("queue", this.#base);
+    const ticket = await standInLine(url, this.#headers, signal, (event) => this.#emit("queue", event));
+    this.#emit("queue", { position: 0, estimate: 0 });
+    return ticket;
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @param {Description} description
    * @param {MediaStreamTrack[]} tracks
    * @param {Values} values
    * @param {boolean} watch
+   * @param {string | null} ticket
    */
-  async #connect(signal, tracks, values, watch) {
-    const description = await this.describe();
-    signal.throwIfAborted();
-
+  async #connect(signal, description, tracks, values, watch, ticket) {
     const pc = (this.#pc = new RTCPeerConnection({ iceServers: description.iceServers, bundlePolicy: "max-bundle" }));
     this.#candidates = { local: [], remote: [] };
     this.#listen(pc, signal);
@@ -219,7 +264,7 @@ export class RtcStream extends EventTarget {
     // Not aborted by stop(): once the server has made a session, its address is needed to end it.
     const response = await this.#fetch(url, {
       method: "POST",
-      headers: { "Content-Type": "application/sdp" },
+      headers: { "Content-Type": "application/sdp", ...(ticket ? { "Rtcstream-Ticket": ticket } : {}) },
       body: pc.localDescription?.sdp,
     });
     const location = new URL(response.headers.get("Location") ?? "", response.url).href;
@@ -258,7 +303,6 @@ export class RtcStream extends EventTarget {
         ? new StreamError("connection-lost", "The connection to the server was lost.")
         : this.#noMediaPath());
     }, { signal });
-    addEventListener("pagehide", () => void this.stop(), { signal });
   }
 
   /**

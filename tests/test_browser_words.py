@@ -154,6 +154,7 @@ class Refusing:
         self.describe = sessions.describe
         self.trickle = sessions.trickle
         self.close = sessions.close
+        self.queue = sessions.queue
         self.ice_servers = sessions.ice_servers
         self._problem = problem
 
@@ -179,6 +180,7 @@ class Unreachable:
         self.describe = sessions.describe
         self.ice_servers = sessions.ice_servers
         self.close = sessions.close
+        self.queue = sessions.queue
         self._sessions = sessions
         self._candidate = f"a=candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host"
 

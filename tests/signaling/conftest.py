@@ -1,8 +1,9 @@
 """What the tests of the HTTP routes share: a negotiator that remembers, and sites around it."""
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class FakeNegotiator:
         self.sessions: dict[str, list[Fragment]] = {}
         self.servers: Sequence[Mapping[str, Any]] = ()
         self.error: Exception | None = None
+        self.news: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self.waiting = 0
         self.description: dict[str, Any] = {"version": 1, "name": "fake"}
 
     async def describe(self, request: web.Request) -> dict[str, Any]:
@@ -46,6 +49,16 @@ class FakeNegotiator:
         self.offers.append((offer, parameters))
         self.sessions["s 1"] = []
         return Answer("s 1", "v=0\r\ns=answer\r\n", "tag")
+
+    async def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
+        if self.error:
+            raise self.error
+        self.waiting += 1
+        try:
+            while (event := await self.news.get()) is not None:
+                yield event
+        finally:
+            self.waiting -= 1
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
         self._known(session).append(fragment)
