@@ -14,8 +14,9 @@ from tests.footage import counted, heard, left, loaded, loopback, notice, start,
 # The moments at which the camera was asked for, and those at which a ticket came.
 NOTE = """
 window.asked = [];
-const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-navigator.mediaDevices.getUserMedia = (wish) => {
+const devices = navigator.mediaDevices;  // which about:blank has not
+const open = devices?.getUserMedia.bind(devices);
+if (devices) devices.getUserMedia = (wish) => {
   asked.push(performance.now());
   return open(wish);
 };
