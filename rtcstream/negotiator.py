@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -11,12 +12,15 @@ from aiortc import RTCIceCandidate
 
 from .controls import Control, Values
 from .errors import ControlError, NegotiationError
+from .gate import GATE, Gate
+from .limits import DEFAULTS
 from .options import MediaOptions
 from .session import MediaSession
 from .shared import RunOver, SharedRun, SourceTaken
-from .signaling import Answer, Candidate, Fragment, Problem
+from .signaling import Answer, Candidate, Fragment, Problem, identity_of, session_not_found
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
+from .turn import resolved
 from .types import Peer
 from .wiring import NothingToView
 
@@ -24,9 +28,6 @@ logger = logging.getLogger("rtcstream.session")
 
 ICE = web.AppKey("rtcstream_ice", IceOptions)
 """The ICE options of an application and of those mounted in it."""
-
-MAX_CANDIDATES = 128
-"""Trickled candidates of one session: each may become a check to send."""
 
 RETRY_AFTER = "2"
 """Seconds after which there may be something to view."""
@@ -53,6 +54,8 @@ class Sessions:
         self._candidates: dict[str, int] = {}
         self._shared_lock = threading.Lock()
         self._closing = False
+        self.gate = Gate(DEFAULTS)
+        """Who is let in, where the application and those around it have no ``GATE``."""
 
     @property
     def inputs(self) -> list[str]:
@@ -68,18 +71,35 @@ class Sessions:
         return len(self._sessions)
 
     async def describe(self, request: web.Request) -> dict[str, Any]:
-        return {**self._description, "iceServers": list(self.ice_servers(request))}
+        ice = await resolved(_ice(request), identity_of(request))
+        if ice is None:
+            return {**self._description, "iceServers": [], "iceServersFailed": True}
+        return {**self._description, "iceServers": list(ice.servers)}
 
-    def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
-        return _ice(request).servers
+    async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
+        ice = await resolved(_ice(request), identity_of(request))
+        return () if ice is None else ice.servers
+
+    def owner(self, session: str) -> str | None:
+        found = self._sessions.get(session)
+        return None if found is None else found.peer.identity
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
-        peer = Peer(request.remote, request.headers)
-        session, answer = await self.connect(offer, parameters, peer, _ice(request))
+        identity = identity_of(request)
+        peer = Peer(request.remote or None, request.headers, identity)
+        gate = request.config_dict.get(GATE, self.gate)
+        ice = await resolved(_ice(request), identity) or replace(_ice(request), source=None)
+        ice = replace(ice, limits=gate.limits)
+        session, answer = await self.connect(offer, parameters, peer, ice, gate)
         return Answer(session.id, answer, session.ufrag or session.id[:8])
 
     async def connect(
-        self, offer: str, parameters: Mapping[str, str], peer: Peer, ice: IceOptions
+        self,
+        offer: str,
+        parameters: Mapping[str, str],
+        peer: Peer,
+        ice: IceOptions,
+        gate: Gate | None = None,
     ) -> tuple[MediaSession, str]:
         """A new session and the answer to its offer. Raises Problem."""
         if self._closing:
@@ -93,6 +113,7 @@ class Sessions:
                 run.first(parameters)
         except ControlError as error:
             raise Problem(400, "Control not accepted", f"{error}.") from None
+        (gate or self.gate).admit(peer.address)
         session = MediaSession(
             self._signatures,
             values,
@@ -102,12 +123,13 @@ class Sessions:
             options=self._options,
             shared=run,
         )
+        (gate or self.gate).enter(session)
         self._sessions[session.id] = session
         session.on("closed", lambda reason: self._forget(session.id))
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
-            return await self.connect(offer, parameters, peer, ice)
+            return await self.connect(offer, parameters, peer, ice, gate)
         except NothingToView as error:
             raise Problem(
                 409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}
@@ -116,6 +138,10 @@ class Sessions:
             raise Problem(409, "Somebody sends already", f"{error}.") from None
         except NegotiationError as error:
             logger.debug("an offer was refused", exc_info=error)
+            if session.given_up:
+                raise Problem(
+                    503, "Too many visitors at once", "Try again.", {"Retry-After": "1"}
+                ) from None
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
         logger.info("%s begins: %s", session.id[:6], peer.address)
         return session, answer
@@ -144,10 +170,9 @@ class Sessions:
                 "The fragment is of another ICE generation; open a new session instead.",
             )
         count = self._candidates.get(session, 0) + len(fragment.candidates)
-        if count > MAX_CANDIDATES:
-            raise Problem(
-                400, "Too many candidates", f"At most {MAX_CANDIDATES} are taken in a session."
-            )
+        if count > found.limits.candidates:
+            most = found.limits.candidates
+            raise Problem(400, "Too many candidates", f"At most {most} are taken in a session.")
         self._candidates[session] = count
         for candidate in fragment.candidates:
             if is_usable_candidate(candidate.text.split()):
@@ -166,9 +191,7 @@ class Sessions:
     def _find(self, session: str) -> MediaSession:
         if session in self._sessions:
             return self._sessions[session]
-        raise Problem(
-            404, "Session not found", "It has ended, or never was; open a new one with POST."
-        )
+        raise session_not_found()
 
     def _forget(self, session: str) -> None:
         self._sessions.pop(session, None)

@@ -17,12 +17,16 @@ from typing import Any, Protocol, TypedDict, Unpack
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Middleware
 
+from .access import Access, Auth
 from .certificate import lan_addresses, self_signed
 from .errors import CommandError
+from .gate import GATE, Gate
+from .limits import DEFAULTS, Limits
 from .negotiator import ICE
-from .signaling import CORS_ORIGINS, Origins, trusted_hosts
-from .transport.ice import IceOptions
+from .signaling import CORS_ORIGINS, MAX_BODY, Origins, Proxies, trusted_hosts
+from .turn import Call, IceServers, ice_options
 
 logger = logging.getLogger("rtcstream")
 
@@ -31,6 +35,9 @@ loading: ContextVar[bool] = ContextVar("loading", default=False)
 
 EVERYWHERE = ("0.0.0.0", "::", "")
 """Hosts that stand for all addresses of this machine."""
+
+ALWAYS_PUBLIC = ("/healthz", "/readyz")
+"""What a supervisor asks, who has no token."""
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests in progress get when the server ends."""
@@ -53,8 +60,13 @@ class ServeOptions(TypedDict, total=False):
     https: bool
     ssl_cert: str | Path | None
     ssl_key: str | Path | None
-    ice_servers: Iterable[str | Mapping[str, Any]]
+    ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers
+    turn_secret: str | None
     cors_origins: Sequence[str]
+    auth: Auth | None
+    auth_key: str | None
+    trusted_proxies: Sequence[str]
+    limits: Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +78,13 @@ class ServerOptions:
     https: bool = False
     ssl_cert: str | Path | None = None
     ssl_key: str | Path | None = None
-    ice_servers: Iterable[str | Mapping[str, Any]] = ()
+    ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers = ()
+    turn_secret: str | None = None
     cors_origins: Sequence[str] = ()
+    auth: Auth | None = None
+    auth_key: str | None = None
+    trusted_proxies: Sequence[str] = ()
+    limits: Limits = DEFAULTS
 
     def check(self) -> None:
         """Raise CommandError for options that do not go together, or files that are not there."""
@@ -93,7 +110,11 @@ def serve(
     ``host`` is the address to listen on (``"0.0.0.0"``: all), ``port`` 0 takes a free one.
     ``https`` serves with a self-signed certificate made on the spot, for phones on the same
     network; ``ssl_cert`` and ``ssl_key`` are files of a real one. ``ice_servers`` and
-    ``cors_origins`` are as in ``Stream.app``, for all that is served here.
+    ``cors_origins`` are as in ``Stream.app``, for all that is served here, and so are ``auth`` and
+    ``limits``; ``auth_key``, 32 characters or more, makes sign-ins outlast a restart.
+    ``turn_secret`` is what the TURN servers named without user and password share with us
+    (coturn's ``use-auth-secret``). ``trusted_proxies`` are addresses or networks of proxies, which
+    are believed what they say of a client's address, scheme and host.
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
@@ -177,6 +198,9 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
         shutdown_timeout=SHUTDOWN_TIMEOUT,
         auto_decompress=False,  # nobody has reason to compress an offer, and a bomb is small
         logger=_http_log(),
+        max_line_size=options.limits.header,
+        max_field_size=options.limits.header,
+        max_headers=options.limits.headers,
     )
     await runner.setup()
     try:
@@ -194,17 +218,32 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
 def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.Application:
     application = what if isinstance(what, web.Application) else what.app()
     try:
-        ice = IceOptions.of(options.ice_servers)
+        ice = ice_options(options.ice_servers, options.turn_secret)
         origins = Origins(options.cors_origins)
+        guards = [*_guards(application, options)]
     except ValueError as error:
         raise CommandError(str(error)) from None
-    if ice.servers:
+    if ice.servers or ice.source:
         application[ICE] = ice
     if options.cors_origins:
         application[CORS_ORIGINS] = origins
     names = [*options.cors_origins, options.host, socket.gethostname()]
-    application.middlewares.insert(0, trusted_hosts([*names, f"{socket.gethostname()}.local"]))
+    hosts = trusted_hosts([*names, f"{socket.gethostname()}.local"])
+    application.middlewares[0:0] = [*guards[:1], hosts, *guards[1:]]
     return application
+
+
+def _guards(application: web.Application, options: ServerOptions) -> Iterator[Middleware]:
+    """Who a request is of, how many there may be, and whether it is let in; from outside in."""
+    yield Proxies(options.trusted_proxies).middleware()
+    application[MAX_BODY] = options.limits.body
+    application[GATE] = Gate(options.limits)
+    yield application[GATE].middleware()
+    if options.auth is not None:
+        access = Access(
+            options.auth, key=options.auth_key, limits=options.limits, public=ALWAYS_PUBLIC
+        )
+        yield access.middleware(application)
 
 
 def _tls(options: ServerOptions) -> ssl.SSLContext | None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from aiortc import RTCDataChannel, RTCIceCandidate
 
 from . import messages
+from .buckets import Bucket
 from .calls import Call
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError
@@ -29,15 +30,17 @@ logger = logging.getLogger("rtcstream.session")
 CONNECT_TIMEOUT = 12.0
 """Seconds from the offer until media can flow; an offer that takes longer is given up."""
 CHANNELS = ("rtcstream", "rtcstream-set")
+TOO_FAST = "more messages come than the server takes (%g a second): this one changed nothing"
 TOO_MUCH = "a message was given up: more come than the page takes; the oldest results go first"
 
 
 class MediaSession(Host):
     """A visitor's session, made from an offer; it is also the ``Session`` that functions get.
 
-    Emits ``"closed"`` with the reason, once, when all of it has been freed. The methods of the
-    ``Session`` protocol work from any thread, all others belong to the event loop. In a ``shared``
-    run it is a member only: the function, its values and its session are the run's.
+    Emits ``"connected"`` when media can flow, and ``"closed"`` with the reason, once, when all of
+    it has been freed; and ``"silence"``, with whether nothing is heard of the peer any more. The
+    methods of the ``Session`` protocol work from any thread, all others belong to the event loop.
+    In a ``shared`` run it is a member only: the function, its values and its session are the run's.
     """
 
     def __init__(
@@ -65,6 +68,11 @@ class MediaSession(Host):
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self.given_up = False
+        self.limits = ice.limits
+        self._messages = Bucket(ice.limits.messages, ice.limits.message_burst)
+        self._refusals = Bucket(1.0, 1)
+        self._connection.on("silence", self._on_silence)
         if shared is not None:
             shared.enter()
 
@@ -72,6 +80,9 @@ class MediaSession(Host):
 
     async def negotiate(self, offer: str) -> str:
         """The answer to an offer. Raises NegotiationError, after which the session is closed."""
+        self._deadline = self._event_loop.call_later(
+            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
+        )
         try:
             await self._connection.accept(offer)
             for transceiver in self._connection.getTransceivers():
@@ -90,15 +101,17 @@ class MediaSession(Host):
         except BaseException:
             await self.end("the offer was refused")
             raise
-        self._deadline = self._event_loop.call_later(
-            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
-        )
         return answer
 
     @property
     def ufrag(self) -> str | None:
         """The peer's ICE username fragment."""
         return self._connection.remote_ufrag
+
+    @property
+    def checked(self) -> bool:
+        """Whether a valid check of the peer's ICE has come: it is no ghost."""
+        return self._connection.checked
 
     async def add_candidate(self, candidate: RTCIceCandidate) -> None:
         """A trickled candidate; nothing happens once the session ends."""
@@ -118,10 +131,18 @@ class MediaSession(Host):
                 if self._shared is not None:
                     self._shared.begin(self)
                 self._ticking = self._event_loop.create_task(self._tick())
+                self.emit("connected")
         elif state == "failed":
             self.end_soon("the connection was lost")
         elif state == "closed":
             self.end_soon("the peer closed the connection")
+
+    def _on_silence(self, silent: bool) -> None:
+        if self._closing is None:
+            logger.info("%s %s", self.id[:6], "falls silent" if silent else "is heard again")
+            if not silent:  # while it is, it can be told nothing
+                self._say("warning", "the connection was interrupted for some seconds")
+            self.emit("silence", silent)
 
     async def end(self, reason: str) -> None:
         """End the session and free all of it; returns when that is done, however often called."""
@@ -173,6 +194,10 @@ class MediaSession(Host):
         if self._closing is not None:
             return  # nothing may begin any more
         reply: ServerMessage | None = None
+        if self._messages.take():
+            if not self._refusals.take():  # told once a second, however many come
+                self._post(messages.Error(None, None, TOO_FAST % self.limits.messages))
+            return
         try:
             message = messages.parse(text)
             if isinstance(message, messages.Set):

@@ -155,6 +155,7 @@ class Refusing:
         self.trickle = sessions.trickle
         self.close = sessions.close
         self.ice_servers = sessions.ice_servers
+        self.owner = sessions.owner
         self._problem = problem
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
@@ -178,6 +179,7 @@ class Unreachable:
     def __init__(self, sessions: Sessions, port: int) -> None:
         self.describe = sessions.describe
         self.ice_servers = sessions.ice_servers
+        self.owner = sessions.owner
         self.close = sessions.close
         self._sessions = sessions
         self._candidate = f"a=candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host"

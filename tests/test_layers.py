@@ -25,6 +25,9 @@ class Room(NamedTuple):
 
 LADDER = [
     Room("errors"),
+    Room("buckets"),
+    Room("limits"),
+    Room("signed"),
     Room("types", "numpy"),
     Room("controls"),
     Room("messages"),
@@ -51,6 +54,10 @@ LADDER = [
     Room("shared"),
     Room("session", "aiortc"),
     Room("signaling", "aiohttp"),
+    Room("gate", "aiohttp"),
+    Room("turn"),
+    Room("sign_in", "aiohttp"),
+    Room("access", "aiohttp"),
     Room("negotiator", "aiohttp aiortc"),
     Room("certificate", "cryptography"),
     Room("server", "aiohttp uvloop"),
