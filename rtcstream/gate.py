@@ -15,7 +15,7 @@ from .types import Peer
 
 logger = logging.getLogger("rtcstream")
 
-COUNTED = "rtcstream_counted"
+COUNTED = web.RequestKey("rtcstream_counted", bool)
 BEHIND_A_PROXY = (
     "If all visitors come by one proxy, start the server with --trusted-proxy and its address."
 )

@@ -59,11 +59,10 @@ class Negotiator(Protocol):
         ...
 
 
-IDENTITY = "rtcstream_identity"
+IDENTITY = web.RequestKey("rtcstream_identity", str)
 """What a middleware that knows who a request is of stores in it."""
 
 
 def identity_of(request: web.Request) -> str | None:
     """Who a request is of; None where nobody asked for it."""
-    identity: str | None = request.get(IDENTITY)
-    return identity
+    return request.get(IDENTITY)
