@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from . import signed
 from .buckets import Buckets, account
 from .limits import DEFAULTS, Limits
-from .sign_in import SignInPage, wants_page
+from .sign_in import SignInPage, wants_page, way_and_back
 from .signaling import IDENTITY, Problem, origins_of
 from .signed import Pass
 
@@ -28,6 +28,8 @@ Auth: TypeAlias = str | Sequence[str] | Mapping[str, str] | Authorize
 """One token, several, tokens by the names of who has them, or a function that says who a request
 is of: its identity, or None for nobody."""
 
+SIGN_IN = web.RequestKey("rtcstream_sign_in", str)
+"""The path of the sign-in page, in the requests of who has signed in there."""
 COOKIE = "rtcstream"
 LIFETIME = 12 * 3600
 """Seconds for which a sign-in is good."""
@@ -127,6 +129,8 @@ class Access:
                         return self._page.send_there(request, str(sign_in.url_for()))
                     raise self._nobody()
                 request[IDENTITY] = identity
+                if self._tokens is not None and "Authorization" not in request.headers:
+                    request[SIGN_IN] = str(sign_in.url_for())
             except Problem as problem:
                 response = problem.response()
                 response.headers.update(origins_of(request).response_headers(request.headers))
@@ -238,6 +242,15 @@ class Access:
         response = web.Response(status=303, headers={"Location": "./sign-in"})
         _set_cookie(request, response, "", 0)
         return response
+
+
+def signed_in(request: web.Request) -> dict[str, str] | None:
+    """What the page is told of its visitor: who has signed in, and where that can be ended."""
+    page = request.get(SIGN_IN)
+    if page is None:
+        return None
+    stream = request.rel_url.raw_path.removesuffix("stream.json")  # asked for by its page
+    return {"identity": request[IDENTITY], "url": way_and_back(stream, page)}
 
 
 def _set_cookie(request: web.Request, response: web.Response, value: str, seconds: int) -> None:

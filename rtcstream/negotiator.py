@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from aiortc import RTCIceCandidate
 
+from .access import signed_in
 from .controls import Control, Values
 from .errors import ControlError, NegotiationError
 from .gate import GATE, Gate
@@ -72,9 +73,10 @@ class Sessions:
 
     async def describe(self, request: web.Request) -> dict[str, Any]:
         ice = await resolved(_ice(request), identity_of(request))
-        if ice is None:
-            return {**self._description, "iceServers": [], "iceServersFailed": True}
-        return {**self._description, "iceServers": list(ice.servers)}
+        servers = {"iceServers": [] if ice is None else list(ice.servers)}
+        failed = {"iceServersFailed": True} if ice is None else {}
+        visitor = {} if (known := signed_in(request)) is None else {"signedIn": known}
+        return {**self._description, **servers, **failed, **visitor}
 
     async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
         ice = await resolved(_ice(request), identity_of(request))

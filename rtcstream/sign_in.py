@@ -55,8 +55,7 @@ class SignInPage:
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
             headers = {"Cache-Control": "no-store"}
             return web.Response(text=AGAIN, content_type="text/html", headers=headers)
-        way = relative_way(sign_in, request.path_qs)
-        there = f"{relative_way(request.rel_url.raw_path, sign_in)}?to={quote(way, safe='')}"
+        there = way_and_back(request.path_qs, sign_in)
         return web.Response(status=303, headers={"Location": there, "Cache-Control": "no-store"})
 
     def response(
@@ -117,6 +116,12 @@ def relative_way(start: str, end: str) -> str:
     if path.endswith("/") and not way.endswith("/"):
         way += "/"
     return f"./{way}{mark}{query}"
+
+
+def way_and_back(page: str, sign_in: str) -> str:
+    """The relative reference from a page to the sign-in page, which leads back to that page."""
+    back = quote(relative_way(sign_in, page), safe="")
+    return f"{relative_way(page.partition('?')[0], sign_in)}?to={back}"
 
 
 def checked_way(way: str) -> str:

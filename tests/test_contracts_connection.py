@@ -175,7 +175,7 @@ async def test_where_consent_is_asked_for() -> None:
         await pair.protocol.request(
             connection.build_request(pair, nominate=False),
             pair.remote_addr,
-            integrity_key=connection.remote_password.encode(),
+            integrity_key=(connection.remote_password or "").encode(),
             retransmissions=1,
         )
 
