@@ -36,8 +36,9 @@ class Limits:
     """POST requests at once from one address."""
     sessions: int = 100
     """Sessions of one address at a time."""
-    half_open: int = 64
-    """Sessions of the server that are not connected yet, at a time."""
+    half_open: int = 128
+    """Sessions of the server that are not connected yet, at a time; more than ``post_burst``, or
+    else a burst that is let in would displace itself."""
     sign_ins: float = 0.2
     """Wrong tokens a second from one address."""
     sign_in_burst: int = 10

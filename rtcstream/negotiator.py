@@ -103,7 +103,7 @@ class Sessions:
         ice: IceOptions,
         gate: Gate | None = None,
     ) -> tuple[MediaSession, str]:
-        """A new session and the answer to its offer. Raises Problem."""
+        """A new session and the answer to its offer; ``gate`` bounds how many. Raises Problem."""
         if self._closing:
             raise Problem(503, "Stopping", "The server is stopping.", {"Retry-After": "5"})
         run = self._shared_run() if self._shared else None
@@ -115,7 +115,8 @@ class Sessions:
                 run.first(parameters)
         except ControlError as error:
             raise Problem(400, "Control not accepted", f"{error}.") from None
-        (gate or self.gate).admit(peer.address)
+        if gate is not None:
+            gate.admit(peer.address)
         session = MediaSession(
             self._signatures,
             values,
@@ -125,7 +126,8 @@ class Sessions:
             options=self._options,
             shared=run,
         )
-        (gate or self.gate).enter(session)
+        if gate is not None:
+            gate.enter(session)
         self._sessions[session.id] = session
         session.on("closed", lambda reason: self._forget(session.id))
         try:

@@ -170,6 +170,10 @@ def _explain(options: ServerOptions, url: str) -> None:
     if options.host in EVERYWHERE and (addresses := lan_addresses()):
         others = " or ".join(url.replace("localhost", address) for address in addresses)
         print(f"On other machines of the same network: {others}")
+    if options.auth is not None and not (
+        options.secure or options.trusted_proxies or is_loopback(options.host)
+    ):
+        print("Without https, tokens and cookies can be read on the way here: use --https.")
     if options.https and options.ssl_cert is None:
         print("The certificate is self-signed: a browser asks once whether to trust it.")
     elif not options.secure and not is_loopback(options.host):

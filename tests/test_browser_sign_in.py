@@ -32,7 +32,7 @@ async def test_sign_in_stream_and_sign_out(pages: Pages) -> None:
         await expect(page).to_have_url(f"{url}?view=beside")
         await page.click("#start")
         await expect(page.get_by_text("ann is here")).to_be_visible(timeout=20_000)
-        await page.click("#stop")
+        await page.click("#start")  # which is Stop by now
         await page.get_by_role("link", name="Sign out").click()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -53,3 +53,22 @@ async def test_sign_in_page_fits(pages: Pages) -> None:
             await expect(page.get_by_label("Token")).to_be_focused()
             colours.append(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert len(set(colours)) == 2
+
+
+async def test_link_from_another_site(pages: Pages) -> None:
+    """Who has signed in and comes by a link of another site arrives; who has not, gets the form."""
+    pages.expect_error("401")
+    options = ServerOptions(port=0, auth=TOKEN)
+    async with listening(Stream(whose), options) as url:
+        elsewhere = url.replace("127.0.0.1", "localhost")  # another site to a browser
+        page = await pages.open(f"{elsewhere}sign-in")
+        leave = f"location.href = '{url}?view=beside'"
+        await page.evaluate(leave)
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await page.get_by_label("Token").fill(TOKEN)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#start")).to_be_visible()
+        await page.goto(f"{elsewhere}sign-in")
+        await page.evaluate(leave)
+        await expect(page).to_have_url(f"{url}?view=beside")
+        await expect(page.locator("#start")).to_be_visible()

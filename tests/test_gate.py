@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -161,9 +162,10 @@ async def test_bounds_of_headers(headers: dict[str, str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def limited(limits: Limits) -> AsyncIterator[Sessions]:
+async def limited(gate: Gate) -> AsyncIterator[Sessions]:
+    """Sessions that all come by this gate."""
     sessions = Stream(flip).sessions()
-    sessions.gate = Gate(limits)
+    sessions.connect = functools.partial(sessions.connect, gate=gate)  # type: ignore[method-assign]
     yield sessions
     await sessions.end_all("the test is over")
 
@@ -200,23 +202,24 @@ async def test_ghosts_do_not_lock_anybody_out(
     async with testing.connect(Stream(flip)) as peer:  # what is loaded once
         await peer.apply(scene())
     loop = asyncio.get_running_loop()
-    async with leaks(), limited(Limits(sessions=1000)) as sessions:
+    gate = Gate(Limits(sessions=1000))
+    async with leaks(), limited(gate) as sessions:
         for _ in range(300):
             await sessions.connect(ghost, {}, Peer("192.0.2.6", {}), HERE)
-        assert sessions.gate.half_open == 64
+        assert gate.half_open == gate.limits.half_open
         start = loop.time()
         async with testing.connect(sessions) as peer:
             await peer.apply(scene())
             assert loop.time() - start < 1.0
             await until(lambda: len(sessions) == 1)
-            assert sessions.gate.half_open == 0
-            assert len(sessions.gate) == 1
-    assert len(sessions.gate) == 0
+            assert gate.half_open == 0
+            assert len(gate) == 1
+    assert len(gate) == 0
 
 
 async def test_given_up_while_it_is_answered() -> None:
     """An offer that makes room while it is being answered is told to try again."""
-    async with limited(Limits(half_open=1)) as sessions:
+    async with limited(Gate(Limits(half_open=1))) as sessions:
         ghost = await offer()
         answers = await asyncio.gather(
             *(sessions.connect(ghost, {}, Peer("192.0.2.6", {}), HERE) for _ in range(3)),

@@ -68,7 +68,7 @@ class Consent:
                     integrity_key=connection.remote_password.encode(),
                     retransmissions=RETRANSMISSIONS,
                 )
-            except stun.TransactionError:
+            except (stun.TransactionError, OSError):  # the latter of a TURN server's connection
                 return False
         return True
 
