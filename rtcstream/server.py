@@ -233,7 +233,8 @@ def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.App
         application[CORS_ORIGINS] = origins
     names = [*options.cors_origins, options.host, socket.gethostname()]
     hosts = trusted_hosts([*names, f"{socket.gethostname()}.local"])
-    application.middlewares[0:0] = [*guards[:1], hosts, *guards[1:]]
+    # Both the Host that came and the one that a proxy tells of: many pass on what clients tell.
+    application.middlewares[0:0] = [hosts, guards[0], hosts, *guards[1:]]
     return application
 
 

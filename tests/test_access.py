@@ -19,8 +19,7 @@ from rtcstream.access import Access, Tokens
 from rtcstream.server import ServerOptions, listening
 from rtcstream.sign_in import checked_way, relative_way
 from rtcstream.signaling import identity_of
-from rtcstream.transport.ice import LOOPBACK, IceOptions
-from rtcstream.transport.peer import PeerConnection
+from tests.offers import ghost_offer
 
 TOKEN, OTHER = "correct-horse", "battery-staple"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -43,14 +42,6 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 def served(**options: Any) -> contextlib.AbstractAsyncContextManager[str]:
     return listening(Stream(flip), ServerOptions(port=0, **options))
-
-
-async def offer() -> str:
-    connection = PeerConnection(IceOptions(addresses=LOOPBACK))
-    connection.addTransceiver("video", "sendrecv")
-    await connection.setLocalDescription(await connection.createOffer())
-    await connection.close()
-    return connection.localDescription.sdp
 
 
 async def sign_in(client: aiohttp.ClientSession, url: str, token: str) -> aiohttp.ClientResponse:
@@ -168,7 +159,7 @@ async def test_session_is_its_owners(client: aiohttp.ClientSession) -> None:
     options = ServerOptions(port=0, auth={"ann": TOKEN, "bob": OTHER})
     async with listening(stream, options) as url:
         async with client.post(
-            url + "session", data=await offer(), headers={**SDP, **BEARER}
+            url + "session", data=await ghost_offer(), headers={**SDP, **BEARER}
         ) as response:
             assert response.status == 201
             location = urljoin(url, response.headers["Location"])

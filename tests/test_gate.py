@@ -18,9 +18,9 @@ from rtcstream.negotiator import Sessions
 from rtcstream.server import ServerOptions, listening
 from rtcstream.signaling import Problem
 from rtcstream.transport.ice import LOOPBACK, IceOptions
-from rtcstream.transport.peer import PeerConnection
 from rtcstream.types import Peer
 from tests.conftest import Leaks
+from tests.offers import ghost_offer
 from tests.pictures import scene
 from tests.waiting import until
 
@@ -30,15 +30,6 @@ HERE = IceOptions(addresses=LOOPBACK)
 
 def flip(image: Image) -> Image:
     return image[::-1]
-
-
-async def offer() -> str:
-    """An offer of somebody who is gone."""
-    connection = PeerConnection(HERE)
-    connection.addTransceiver("video", "sendrecv")
-    await connection.setLocalDescription(await connection.createOffer())
-    await connection.close()
-    return connection.localDescription.sdp
 
 
 class FakeGuest:
@@ -198,7 +189,7 @@ async def test_ghosts_do_not_lock_anybody_out(
 ) -> None:
     """After 300 offers of nobody a real visitor connects within a second, and all is freed."""
     monkeypatch.setattr(session_module, "CONNECT_TIMEOUT", 3.0)
-    ghost = await offer()
+    ghost = await ghost_offer()
     async with testing.connect(Stream(flip)) as peer:  # what is loaded once
         await peer.apply(scene())
     loop = asyncio.get_running_loop()
@@ -220,7 +211,7 @@ async def test_ghosts_do_not_lock_anybody_out(
 async def test_given_up_while_it_is_answered() -> None:
     """An offer that makes room while it is being answered is told to try again."""
     async with limited(Gate(Limits(half_open=1))) as sessions:
-        ghost = await offer()
+        ghost = await ghost_offer()
         answers = await asyncio.gather(
             *(sessions.connect(ghost, {}, Peer("192.0.2.6", {}), HERE) for _ in range(3)),
             return_exceptions=True,
