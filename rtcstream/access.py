@@ -127,7 +127,7 @@ class Access:
                 if identity is None:
                     if self._tokens is not None and wants_page(request):
                         return self._page.send_there(request, str(sign_in.url_for()))
-                    raise self._nobody()
+                    raise self._nobody(request)
                 request[IDENTITY] = identity
                 if self._tokens is not None and "Authorization" not in request.headers:
                     request[SIGN_IN] = str(sign_in.url_for())
@@ -196,13 +196,14 @@ class Access:
         granted = None if key is None else signed.read(text, key, self._clock())
         return granted if granted is not None and granted.serial not in self._revoked else None
 
-    def _nobody(self) -> Problem:
+    def _nobody(self, request: web.Request) -> Problem:
         hint = (
             "Send `Authorization: Bearer TOKEN`; in a browser, load the page again to sign in."
             if self._tokens is not None
             else "Sign in first."
         )
-        return Problem(401, "Not signed in", hint, {"WWW-Authenticate": "Bearer"})
+        wrong = ' error="invalid_token"' if "Authorization" in request.headers else ""
+        return Problem(401, "Not signed in", hint, {"WWW-Authenticate": f"Bearer{wrong}"})
 
     # The sign-in page
 

@@ -113,12 +113,12 @@ class Gate:
         session.once("connected", lambda: self._half_open.pop(session.id, None))
         session.once("closed", leave)
 
-    def middleware(self) -> Middleware:
-        """A middleware that counts POST requests; each once, however many of these it passes."""
+    def middleware(self, *, alone: bool = False) -> Middleware:
+        """A middleware that counts POST requests; ``alone``: those that no gate before has."""
 
         @web.middleware
         async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.method == "POST" and COUNTED not in request:
+            if request.method == "POST" and not (alone and COUNTED in request):
                 request[COUNTED] = True
                 try:
                     self.count_post(request.remote)

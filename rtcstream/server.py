@@ -11,7 +11,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
@@ -79,10 +79,10 @@ class ServerOptions:
     ssl_cert: str | Path | None = None
     ssl_key: str | Path | None = None
     ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers = ()
-    turn_secret: str | None = None
+    turn_secret: str | None = field(default=None, repr=False)
     cors_origins: Sequence[str] = ()
-    auth: Auth | None = None
-    auth_key: str | None = None
+    auth: Auth | None = field(default=None, repr=False)
+    auth_key: str | None = field(default=None, repr=False)
     trusted_proxies: Sequence[str] = ()
     limits: Limits = DEFAULTS
 

@@ -137,9 +137,11 @@ class Stream:
         sessions = self.sessions()
         if ice_servers is not None:
             app[ICE] = ice_options(ice_servers)
-        if limits is not None:
+        if limits is None:
+            app.middlewares.append(sessions.gate.middleware(alone=True))
+        else:
             app[GATE], app[signaling.MAX_BODY] = Gate(limits), limits.body
-        app.middlewares.append(app.get(GATE, sessions.gate).middleware())
+            app.middlewares.append(app[GATE].middleware())
         if auth is not None:
             app.middlewares.append(Access(auth).middleware(app))
         signaling.setup(

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from rtcstream import Image, Limits, Stream, testing
 from rtcstream import session as session_module
@@ -19,7 +20,7 @@ from rtcstream.server import ServerOptions, listening
 from rtcstream.signaling import Problem
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.types import Peer
-from tests.conftest import Leaks
+from tests.conftest import Leaks, Serve
 from tests.offers import ghost_offer
 from tests.pictures import scene
 from tests.waiting import until
@@ -108,14 +109,32 @@ async def test_posts_of_an_address() -> None:
             assert response.status == 200
 
 
-async def test_mounted_stream_is_bounded_without_a_server_of_ours() -> None:
-    """A stream in somebody's application has the limits too, and counts a request once."""
-    stream = Stream(flip)
-    app = stream.app(limits=Limits(post_burst=2, posts=0.5))
-    async with listening(app, ServerOptions(port=0)) as url, aiohttp.ClientSession() as client:
-        for status in (400, 400, 400):  # the server's own limits come first, and count for it
+async def post_garbage(url: str, times: int) -> list[int]:
+    statuses = []
+    async with aiohttp.ClientSession() as client:
+        for _ in range(times):
             async with client.post(url + "session", data=b"v=0", headers=SDP) as response:
-                assert response.status == status
+                statuses.append(response.status)
+    return statuses
+
+
+async def test_stream_in_an_application_of_ones_own(serve: Serve) -> None:
+    """A stream that somebody else's server has is bounded all the same, with limits of its own."""
+    async with serve(Stream(flip).app(limits=Limits(post_burst=2, posts=0.5))) as url:
+        assert await post_garbage(url, 3) == [400, 400, 429]
+    async with serve(Stream(flip)) as url:
+        assert 429 in await post_garbage(url, 150)
+
+
+async def test_request_is_counted_once() -> None:
+    """Where the server counts, a stream without limits of its own does not count once more."""
+    app = web.Application()
+    app.add_subapp("/one/", Stream(flip).app())
+    app.add_subapp("/two/", Stream(flip).app(limits=Limits(post_burst=1, posts=0.5)))
+    options = ServerOptions(port=0, limits=Limits(post_burst=300))
+    async with listening(app, options) as url:
+        assert set(await post_garbage(url + "one/", 150)) == {400}
+        assert await post_garbage(url + "two/", 2) == [400, 429]
 
 
 @pytest.mark.parametrize(
