@@ -26,6 +26,8 @@ class Limits:
     candidates: int = 128
     """Candidates of an offer, and as many again that come later: each is an address, of anybody,
     that STUN requests go to."""
+    message: int = 64 * 1024
+    """Bytes of one message on a data channel; a text control has 10,000 characters at most."""
     messages: float = 500.0
     """Messages a second on a session's data channels."""
     message_burst: int = 1000

@@ -199,7 +199,7 @@ class MediaSession(Host):
                 self._post(messages.Error(None, None, TOO_FAST % self.limits.messages))
             return
         try:
-            message = messages.parse(text)
+            message = messages.parse(text, self.limits.message)
             if isinstance(message, messages.Set):
                 reply = self._set(message)
             elif isinstance(message, messages.Record):

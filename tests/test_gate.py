@@ -180,6 +180,16 @@ async def limited(gate: Gate) -> AsyncIterator[Sessions]:
     await sessions.end_all("the test is over")
 
 
+async def test_size_of_a_message() -> None:
+    """A message over the limit's size is refused with how large it is, and the session goes on."""
+    async with testing.connect(Stream(flip)) as peer:
+        assert peer.session is not None
+        peer.session.limits = Limits(message=1000)
+        peer.send_text(json.dumps({"type": "data", "data": "x" * 1000}))
+        assert "at most 1000" in (await peer.message("error"))["message"]
+        await peer.apply(scene())
+
+
 async def test_messages_a_second() -> None:
     """Messages over the rate are refused with one error a second, change nothing, end nothing."""
 
