@@ -6,11 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from . import benching, loading, reload
 from .errors import CommandError
 from .gallery import Gallery
+from .limits import Limits
 from .overload import MAX_CPU, MAX_LAG
 from .server import serve
 
@@ -79,6 +81,34 @@ def parser() -> argparse.ArgumentParser:
         "(%(default)s)",
     )
     parser.add_argument(
+        "--turn-secret",
+        metavar="SECRET",
+        help="shared with the TURN servers named without user and password (coturn: "
+        "use-auth-secret); better as RTCSTREAM_TURN_SECRET in the environment",
+    )
+    parser.add_argument(
+        "--token",
+        action="append",
+        default=[],
+        metavar="TOKEN",
+        help="let in only who has this; may be repeated. Better as RTCSTREAM_TOKEN in the "
+        "environment, where other users of the machine do not see it",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="believe what the proxy at this address or network says of clients; may be repeated",
+    )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help=f"another bound than the default, of: {limits_in_words()}; may be repeated",
+    )
+    parser.add_argument(
         "--reload", action="store_true", help="start again whenever a file of the program changes"
     )
     parser.add_argument(
@@ -123,9 +153,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ssl_cert=options.ssl_cert,
             ssl_key=options.ssl_key,
             ice_servers=options.ice_server,
+            turn_secret=options.turn_secret or os.environ.get("RTCSTREAM_TURN_SECRET") or None,
             cors_origins=options.cors_origin,
             max_lag=options.max_lag,
             max_cpu=options.max_cpu,
+            auth=[*options.token, *os.environ.get("RTCSTREAM_TOKEN", "").split()] or None,
+            auth_key=os.environ.get("RTCSTREAM_KEY") or None,
+            trusted_proxies=options.trusted_proxy,
+            limits=_limits(options.limit),
         )
     except CommandError as error:
         print(f"rtcstream: {error}", file=sys.stderr)
@@ -134,6 +169,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _limits(texts: list[str]) -> Limits:
+    try:
+        return Limits.parse(texts)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def limits_in_words() -> str:
+    return ", ".join(f"{field.name}={field.default}" for field in fields(Limits))
 
 
 def _split(given: list[str]) -> tuple[list[str], list[str]]:

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from . import loading
 from .errors import CommandError
+from .limits import LIFTED
 from .negotiator import ICE
 from .stream import Stream
 from .transport.ice import LOOPBACK, IceOptions
@@ -126,7 +127,7 @@ def _stages(stats: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
 
 @contextlib.asynccontextmanager
 async def _serving(stream: Stream) -> AsyncIterator[str]:
-    app = stream.app()
+    app = stream.app(limits=LIFTED)
     app[ICE] = IceOptions(addresses=LOOPBACK)
     runner = web.AppRunner(app)
     await runner.setup()

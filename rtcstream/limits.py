@@ -1,117 +1,82 @@
-"""How many sessions of a stream there may be, and how long each may last."""
+"""How much one peer, one address and all of them may ask of a server."""
 
-import asyncio
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from . import messages
-from .messages import ServerMessage
-
-WARNING = 10.0
-"""Seconds before the end of an idle session that its visitor is told; half of a short timeout."""
-POLL = 0.1
-"""Seconds between two looks at whether a session's time has begun."""
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 
-@dataclass(frozen=True)
-class SessionLimits:
-    """``concurrency_limit``, ``concurrency_id``, ``time_limit`` and ``idle_timeout``, as ``Stream``
-    describes them.
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The bounds of a server; each is an option, all have defaults that people do not meet.
 
-    Raises ValueError.
+    An address is that of the HTTP client; of IPv6 a whole /64 counts as one. Behind a proxy all
+    visitors have the proxy's, unless it is named (``trusted_proxies``). Raises ValueError for
+    what is not a number in its range: rates from 0.1, all others whole and from 1.
     """
 
-    concurrency_limit: int | None = None
-    concurrency_id: str | None = None
-    time_limit: float | None = None
-    idle_timeout: float | None = None
+    body: int = 64 * 1024
+    """Bytes of a request's body."""
+    header: int = 8190
+    """Bytes of a request's first line, and of each header."""
+    headers: int = 64
+    """Headers of a request."""
+    lines: int = 2000
+    """Lines of an offer; a browser's has 150 to 400."""
+    sections: int = 8
+    """Media sections of an offer: each that is not bundled opens sockets of its own."""
+    candidates: int = 128
+    """Candidates of an offer, and as many again that come later: each is an address, of anybody,
+    that STUN requests go to."""
+    message: int = 64 * 1024
+    """Bytes of one message on a data channel; a text control has 10,000 characters at most."""
+    messages: float = 500.0
+    """Messages a second on a session's data channels."""
+    message_burst: int = 1000
+    """Messages at once."""
+    posts: float = 10.0
+    """POST requests a second from one address."""
+    post_burst: int = 100
+    """POST requests at once from one address."""
+    sessions: int = 100
+    """Sessions of one address at a time."""
+    half_open: int = 128
+    """Sessions of the server that are not connected yet, at a time; more than ``post_burst``, or
+    else a burst that is let in would displace itself."""
+    sign_ins: float = 0.2
+    """Wrong tokens a second from one address."""
+    sign_in_burst: int = 10
+    """Wrong tokens at once from one address."""
 
     def __post_init__(self) -> None:
-        limit = self.concurrency_limit
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise ValueError(
-                f"concurrency_limit must be a whole number from 1, or None, not {limit!r}"
-            )
-        if self.concurrency_id is not None and limit is None:
-            raise ValueError(
-                "concurrency_id names a limit that streams share: give concurrency_limit, too"
-            )
-        for name in ("time_limit", "idle_timeout"):
-            seconds = getattr(self, name)
-            if seconds is None:
-                continue
-            number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-            if not number or not (math.isfinite(seconds) and seconds > 0):
-                raise ValueError(f"{name} must be seconds above zero, or None, not {seconds!r}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is float or field.type == "float":
+                fits = isinstance(value, int | float) and not isinstance(value, bool)
+                wanted, fits = "a number from 0.1", fits and 0.1 <= value <= 1e9
+            else:
+                fits = isinstance(value, int) and not isinstance(value, bool)
+                wanted, fits = "a whole number from 1", fits and 1 <= value <= 10**9
+            if not fits:
+                raise ValueError(f"the limit {field.name} must be {wanted} to 1e9, not {value!r}")
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> "Limits":
+        """The limits that ``NAME=VALUE`` texts change. Raises ValueError."""
+        numbers: dict[str, type] = {f.name: type(f.default) for f in fields(cls)}
+        given: dict[str, float] = {}
+        for text in texts:
+            name, _, value = text.partition("=")
+            name = name.strip().replace("-", "_")
+            if name not in numbers:
+                raise ValueError(f"there is no limit {name!r}; there are {', '.join(numbers)}")
+            try:
+                given[name] = numbers[name](value)
+            except ValueError:
+                kind = "a whole number" if numbers[name] is int else "a number"
+                raise ValueError(f"the limit {name} must be {kind}, not {value!r}") from None
+        return cls(**given)  # type: ignore[arg-type]
 
 
-class TimeKeeper:
-    """Ends a session when its time is over, or when its visitor has done nothing for too long.
+DEFAULTS = Limits()
 
-    The time counts from when ``begun()``; the visitor is told what remains each second. ``end`` is
-    called with the reason, ``"time_limit"`` or ``"idle_timeout"``.
-    """
-
-    def __init__(
-        self,
-        limits: SessionLimits,
-        begun: Callable[[], bool],
-        post: Callable[[ServerMessage], None],
-        end: Callable[[str], None],
-    ) -> None:
-        self._limits = limits
-        self._begun = begun
-        self._post = post
-        self._end = end
-        self._loop = asyncio.get_running_loop()
-        self._touched = self._loop.time()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self) -> None:
-        """Media can flow."""
-        self.touch()
-        if self._limits.time_limit is not None:
-            self._tasks.append(self._loop.create_task(self._limit_time(self._limits.time_limit)))
-        if self._limits.idle_timeout is not None:
-            self._tasks.append(
-                self._loop.create_task(self._limit_idling(self._limits.idle_timeout))
-            )
-
-    def touch(self) -> None:
-        """The visitor has done something; from any thread."""
-        self._touched = self._loop.time()
-
-    def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
-    async def _limit_time(self, limit: float) -> None:
-        while not self._begun():  # noqa: ASYNC110, worker threads have no event for it
-            await asyncio.sleep(POLL)
-        ends = self._loop.time() + limit
-        while (remaining := ends - self._loop.time()) > 0:
-            self._post(messages.Time(round(remaining, 1)))
-            await asyncio.sleep(min(1.0, remaining))
-        self._end("time_limit")
-
-    async def _limit_idling(self, timeout: float) -> None:
-        warning = min(WARNING, timeout / 2)
-        warned = False
-        while (left := self._touched + timeout - self._loop.time()) > 0:
-            if left > warning:
-                warned = False
-                await asyncio.sleep(left - warning)
-                continue
-            if not warned:
-                warned = True
-                seconds = max(1, round(left))
-                self._post(
-                    messages.Log(
-                        "warning",
-                        "nothing has been changed for a while: the session ends in "
-                        f"{seconds} s unless something is",
-                    )
-                )
-            await asyncio.sleep(left)
-        self._end("idle_timeout")
+LIFTED = Limits(posts=1e9, post_burst=10**9, sessions=10**9, half_open=10**9)
+"""For a load that is one's own, and comes from one address."""

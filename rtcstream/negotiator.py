@@ -3,24 +3,29 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 from aiortc import RTCIceCandidate
 
+from .access import signed_in
 from .admission import Admission, Slot
 from .controls import Control, Values
 from .door import OVERLOAD, Door
 from .errors import ControlError, NegotiationError
-from .limits import SessionLimits
+from .gate import GATE, Gate
+from .limits import DEFAULTS
 from .options import MediaOptions
 from .overload import Overload
 from .runner import Runner
 from .session import MediaSession
+from .session_limits import SessionLimits
 from .shared import RunOver, SharedRun, SourceTaken
-from .signaling import Answer, Candidate, Fragment, Problem
+from .signaling import Answer, Candidate, Fragment, Problem, identity_of, session_not_found
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
+from .turn import resolved
 from .types import Peer
 from .wiring import NothingToView
 
@@ -28,9 +33,6 @@ logger = logging.getLogger("rtcstream.session")
 
 ICE = web.AppKey("rtcstream_ice", IceOptions)
 """The ICE options of an application and of those mounted in it."""
-
-MAX_CANDIDATES = 128
-"""Trickled candidates of one session: each may become a check to send."""
 
 RETRY_AFTER = "2"
 """Seconds after which there may be something to view."""
@@ -62,6 +64,8 @@ class Sessions:
         self._candidates: dict[str, int] = {}
         self.runner = runner
         self._closing = False
+        self.gate = Gate(DEFAULTS)
+        """Who is let in, where the application and those around it have no ``GATE``."""
 
     @property
     def inputs(self) -> list[str]:
@@ -77,15 +81,29 @@ class Sessions:
         return len(self._sessions)
 
     async def describe(self, request: web.Request) -> dict[str, Any]:
-        return {**self._description, "iceServers": list(self.ice_servers(request))}
+        ice = await resolved(_ice(request), identity_of(request))
+        servers = {"iceServers": [] if ice is None else list(ice.servers)}
+        failed = {"iceServersFailed": True} if ice is None else {}
+        visitor = {} if (known := signed_in(request)) is None else {"signedIn": known}
+        return {**self._description, **servers, **failed, **visitor}
 
-    def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
-        return _ice(request).servers
+    async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
+        ice = await resolved(_ice(request), identity_of(request))
+        return () if ice is None else ice.servers
+
+    def owner(self, session: str) -> str | None:
+        found = self._sessions.get(session)
+        return None if found is None else found.peer.identity
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
-        peer = Peer(request.remote, request.headers)
-        overload = request.config_dict.get(OVERLOAD)
-        session, answer = await self.connect(offer, parameters, peer, _ice(request), overload)
+        identity = identity_of(request)
+        peer = Peer(request.remote or None, request.headers, identity)
+        gate = request.config_dict.get(GATE, self.gate)
+        ice = await resolved(_ice(request), identity) or replace(_ice(request), source=None)
+        ice = replace(ice, limits=gate.limits)
+        session, answer = await self.connect(
+            offer, parameters, peer, ice, gate, request.config_dict.get(OVERLOAD)
+        )
         return Answer(session.id, answer, session.ufrag or session.id[:8])
 
     def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
@@ -98,14 +116,16 @@ class Sessions:
         parameters: Mapping[str, str],
         peer: Peer,
         ice: IceOptions,
+        gate: Gate | None = None,
         overload: Overload | None = None,
     ) -> tuple[MediaSession, str]:
         """A new session and the answer to its offer, if there is room for it; the headers of
-        ``peer`` may carry a ticket. Raises Problem."""
+        ``peer`` may carry a ticket, and ``gate`` bounds how many one address has. Raises Problem.
+        """
         self._check_open()
         slot = self.door.admit(peer.headers, overload)
         try:
-            return await self._connect(offer, parameters, peer, ice, slot)
+            return await self._connect(offer, parameters, peer, ice, slot, gate)
         except BaseException:
             slot.release()
             raise
@@ -121,6 +141,7 @@ class Sessions:
         peer: Peer,
         ice: IceOptions,
         slot: Slot,
+        gate: Gate | None,
     ) -> tuple[MediaSession, str]:
         self._check_open()
         run = self._shared_run() if self._shared else None
@@ -132,6 +153,8 @@ class Sessions:
                 run.first(parameters)
         except ControlError as error:
             raise Problem(400, "Control not accepted", f"{error}.") from None
+        if gate is not None:
+            gate.admit(peer.address)
         session = MediaSession(
             self._signatures,
             values,
@@ -140,14 +163,16 @@ class Sessions:
             runner=self.runner,
             options=self._options,
             shared=run,
-            limits=self._limits,
+            stay=self._limits,
         )
+        if gate is not None:
+            gate.enter(session)
         self._sessions[session.id] = session
         session.on("closed", lambda reason: self._forget(session.id))
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
-            return await self._connect(offer, parameters, peer, ice, slot)
+            return await self._connect(offer, parameters, peer, ice, slot, gate)
         except NothingToView as error:
             raise Problem(
                 409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}
@@ -156,6 +181,10 @@ class Sessions:
             raise Problem(409, "Somebody sends already", f"{error}.") from None
         except NegotiationError as error:
             logger.debug("an offer was refused", exc_info=error)
+            if session.given_up:
+                raise Problem(
+                    503, "Too many visitors at once", "Try again.", {"Retry-After": "1"}
+                ) from None
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
         session.on("closed", lambda reason: slot.release(ran=session.was_connected))
         logger.info("%s begins: %s", session.id[:6], peer.address)
@@ -185,10 +214,9 @@ class Sessions:
                 "The fragment is of another ICE generation; open a new session instead.",
             )
         count = self._candidates.get(session, 0) + len(fragment.candidates)
-        if count > MAX_CANDIDATES:
-            raise Problem(
-                400, "Too many candidates", f"At most {MAX_CANDIDATES} are taken in a session."
-            )
+        if count > found.limits.candidates:
+            most = found.limits.candidates
+            raise Problem(400, "Too many candidates", f"At most {most} are taken in a session.")
         self._candidates[session] = count
         for candidate in fragment.candidates:
             if is_usable_candidate(candidate.text.split()):
@@ -209,9 +237,7 @@ class Sessions:
     def _find(self, session: str) -> MediaSession:
         if session in self._sessions:
             return self._sessions[session]
-        raise Problem(
-            404, "Session not found", "It has ended, or never was; open a new one with POST."
-        )
+        raise session_not_found()
 
     def _forget(self, session: str) -> None:
         self._sessions.pop(session, None)

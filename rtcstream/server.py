@@ -11,20 +11,24 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Middleware
 
+from .access import Access, Auth
 from .certificate import lan_addresses, self_signed
 from .door import OVERLOAD
 from .errors import CommandError
+from .gate import GATE, Gate
+from .limits import DEFAULTS, Limits
 from .negotiator import ICE
 from .overload import MAX_CPU, MAX_LAG, Overload
-from .signaling import CORS_ORIGINS, Origins, trusted_hosts
-from .transport.ice import IceOptions
+from .signaling import CORS_ORIGINS, MAX_BODY, Origins, Proxies, trusted_hosts
+from .turn import Call, IceServers, ice_options
 
 logger = logging.getLogger("rtcstream")
 
@@ -33,6 +37,9 @@ loading: ContextVar[bool] = ContextVar("loading", default=False)
 
 EVERYWHERE = ("0.0.0.0", "::", "")
 """Hosts that stand for all addresses of this machine."""
+
+ALWAYS_PUBLIC = ("/healthz", "/readyz")
+"""What a supervisor asks, who has no token."""
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests in progress get when the server ends."""
@@ -55,10 +62,15 @@ class ServeOptions(TypedDict, total=False):
     https: bool
     ssl_cert: str | Path | None
     ssl_key: str | Path | None
-    ice_servers: Iterable[str | Mapping[str, Any]]
+    ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers
+    turn_secret: str | None
     cors_origins: Sequence[str]
     max_lag: float | None
     max_cpu: float | None
+    auth: Auth | None
+    auth_key: str | None
+    trusted_proxies: Sequence[str]
+    limits: Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +82,15 @@ class ServerOptions:
     https: bool = False
     ssl_cert: str | Path | None = None
     ssl_key: str | Path | None = None
-    ice_servers: Iterable[str | Mapping[str, Any]] = ()
+    ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers = ()
+    turn_secret: str | None = field(default=None, repr=False)
     cors_origins: Sequence[str] = ()
     max_lag: float | None = MAX_LAG
     max_cpu: float | None = MAX_CPU
+    auth: Auth | None = field(default=None, repr=False)
+    auth_key: str | None = field(default=None, repr=False)
+    trusted_proxies: Sequence[str] = ()
+    limits: Limits = DEFAULTS
 
     def check(self) -> None:
         """Raise CommandError for options that do not go together, or files that are not there."""
@@ -103,7 +120,11 @@ def serve(
     ``host`` is the address to listen on (``"0.0.0.0"``: all), ``port`` 0 takes a free one.
     ``https`` serves with a self-signed certificate made on the spot, for phones on the same
     network; ``ssl_cert`` and ``ssl_key`` are files of a real one. ``ice_servers`` and
-    ``cors_origins`` are as in ``Stream.app``, for all that is served here. New sessions are turned
+    ``cors_origins`` are as in ``Stream.app``, for all that is served here, and so are ``auth`` and
+    ``limits``; ``auth_key``, 32 characters or more, makes sign-ins outlast a restart.
+    ``turn_secret`` is what the TURN servers named without user and password share with us
+    (coturn's ``use-auth-secret``). ``trusted_proxies`` are addresses or networks of proxies, which
+    are believed what they say of a client's address, scheme and host. New sessions are turned
     away, or wait, from when the event loop is more than ``max_lag`` seconds late, or the process
     uses more than ``max_cpu`` of the machine's cores (0..1), until there is room again; None is no
     such bound.
@@ -162,6 +183,10 @@ def _explain(options: ServerOptions, url: str) -> None:
     if options.host in EVERYWHERE and (addresses := lan_addresses()):
         others = " or ".join(url.replace("localhost", address) for address in addresses)
         print(f"On other machines of the same network: {others}")
+    if options.auth is not None and not (
+        options.secure or options.trusted_proxies or is_loopback(options.host)
+    ):
+        print("Without https, tokens and cookies can be read on the way here: use --https.")
     if options.https and options.ssl_cert is None:
         print("The certificate is self-signed: a browser asks once whether to trust it.")
     elif not options.secure and not is_loopback(options.host):
@@ -191,6 +216,9 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
         shutdown_timeout=SHUTDOWN_TIMEOUT,
         auto_decompress=False,  # nobody has reason to compress an offer, and a bomb is small
         logger=_http_log(),
+        max_line_size=options.limits.header,
+        max_field_size=options.limits.header,
+        max_headers=options.limits.headers,
     )
     await runner.setup()
     try:
@@ -209,17 +237,33 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
 def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.Application:
     application = what if isinstance(what, web.Application) else what.app()
     try:
-        ice = IceOptions.of(options.ice_servers)
+        ice = ice_options(options.ice_servers, options.turn_secret)
         origins = Origins(options.cors_origins)
+        guards = [*_guards(application, options)]
     except ValueError as error:
         raise CommandError(str(error)) from None
-    if ice.servers:
+    if ice.servers or ice.source:
         application[ICE] = ice
     if options.cors_origins:
         application[CORS_ORIGINS] = origins
     names = [*options.cors_origins, options.host, socket.gethostname()]
-    application.middlewares.insert(0, trusted_hosts([*names, f"{socket.gethostname()}.local"]))
+    hosts = trusted_hosts([*names, f"{socket.gethostname()}.local"])
+    # Both the Host that came and the one that a proxy tells of: many pass on what clients tell.
+    application.middlewares[0:0] = [hosts, guards[0], hosts, *guards[1:]]
     return application
+
+
+def _guards(application: web.Application, options: ServerOptions) -> Iterator[Middleware]:
+    """Who a request is of, how many there may be, and whether it is let in; from outside in."""
+    yield Proxies(options.trusted_proxies).middleware()
+    application[MAX_BODY] = options.limits.body
+    application[GATE] = Gate(options.limits)
+    yield application[GATE].middleware()
+    if options.auth is not None:
+        access = Access(
+            options.auth, key=options.auth_key, limits=options.limits, public=ALWAYS_PUBLIC
+        )
+        yield access.middleware(application)
 
 
 def _tls(options: ServerOptions) -> ssl.SSLContext | None:

@@ -9,14 +9,15 @@ from dataclasses import asdict, replace
 from aiortc import RTCDataChannel, RTCIceCandidate
 
 from . import messages
+from .buckets import Bucket
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError
 from .host import CLOSE_TIMEOUT, Host
-from .limits import SessionLimits, TimeKeeper
 from .messages import ServerMessage, StateValue
 from .options import MediaOptions
 from .outbox import Outbox
 from .runner import Runner
+from .session_limits import SessionLimits, TimeKeeper
 from .shared import SharedRun
 from .signature import Signature
 from .transport.ice import IceOptions
@@ -29,15 +30,17 @@ logger = logging.getLogger("rtcstream.session")
 CONNECT_TIMEOUT = 12.0
 """Seconds from the offer until media can flow; an offer that takes longer is given up."""
 CHANNELS = ("rtcstream", "rtcstream-set")
+TOO_FAST = "more messages come than the server takes (%g a second): this one changed nothing"
 TOO_MUCH = "a message was given up: more come than the page takes; the oldest results go first"
 
 
 class MediaSession(Host):
     """A visitor's session, made from an offer; it is also the ``Session`` that functions get.
 
-    Emits ``"closed"`` with the reason, once, when all of it has been freed. The methods of the
-    ``Session`` protocol work from any thread, all others belong to the event loop. In a ``shared``
-    run it is a member only: the function, its values and its session are the run's.
+    Emits ``"connected"`` when media can flow, and ``"closed"`` with the reason, once, when all of
+    it has been freed; and ``"silence"``, with whether nothing is heard of the peer any more. The
+    methods of the ``Session`` protocol work from any thread, all others belong to the event loop.
+    In a ``shared`` run it is a member only: the function, its values and its session are the run's.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class MediaSession(Host):
         ice: IceOptions,
         runner: Runner,
         options: MediaOptions,
-        limits: SessionLimits,
+        stay: SessionLimits,
         shared: SharedRun | None = None,
     ) -> None:
         super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop(), runner)
@@ -62,10 +65,15 @@ class MediaSession(Host):
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("datachannel", self._on_channel)
         self._wiring = Wiring(self._connection, values, self, options)
-        self._time = TimeKeeper(limits, self._has_begun, self._post, self.end_soon)
+        self._time = TimeKeeper(stay, self._has_begun, self._post, self.end_soon)
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self.given_up = False
+        self.limits = ice.limits
+        self._messages = Bucket(ice.limits.messages, ice.limits.message_burst)
+        self._refusals = Bucket(1.0, 1)
+        self._connection.on("silence", self._on_silence)
         if shared is not None:
             shared.enter()
 
@@ -73,6 +81,9 @@ class MediaSession(Host):
 
     async def negotiate(self, offer: str) -> str:
         """The answer to an offer. Raises NegotiationError, after which the session is closed."""
+        self._deadline = self._event_loop.call_later(
+            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
+        )
         try:
             await self._connection.accept(offer)
             for transceiver in self._connection.getTransceivers():
@@ -91,9 +102,6 @@ class MediaSession(Host):
         except BaseException:
             await self.end("the offer was refused")
             raise
-        self._deadline = self._event_loop.call_later(
-            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
-        )
         return answer
 
     @property
@@ -105,6 +113,11 @@ class MediaSession(Host):
     def was_connected(self) -> bool:
         """Whether media could flow at any time."""
         return self._ticking is not None
+
+    @property
+    def checked(self) -> bool:
+        """Whether a valid check of the peer's ICE has come: it is no ghost."""
+        return self._connection.checked
 
     async def add_candidate(self, candidate: RTCIceCandidate) -> None:
         """A trickled candidate; nothing happens once the session ends."""
@@ -125,10 +138,18 @@ class MediaSession(Host):
                     self._shared.begin(self)
                 self._ticking = self._event_loop.create_task(self._tick())
                 self._time.start()
+                self.emit("connected")
         elif state == "failed":
             self.end_soon("the connection was lost")
         elif state == "closed":
             self.end_soon("the peer closed the connection")
+
+    def _on_silence(self, silent: bool) -> None:
+        if self._closing is None:
+            logger.info("%s %s", self.id[:6], "falls silent" if silent else "is heard again")
+            if not silent:  # while it is, it can be told nothing
+                self._say("warning", "the connection was interrupted for some seconds")
+            self.emit("silence", silent)
 
     async def end(self, reason: str) -> None:
         """End the session and free all of it; returns when that is done, however often called."""
@@ -181,8 +202,12 @@ class MediaSession(Host):
         if self._closing is not None:
             return  # nothing may begin any more
         reply: ServerMessage | None = None
+        if self._messages.take():
+            if not self._refusals.take():  # told once a second, however many come
+                self._post(messages.Error(None, None, TOO_FAST % self.limits.messages))
+            return
         try:
-            message = messages.parse(text)
+            message = messages.parse(text, self.limits.message)
             self._time.touch()
             if isinstance(message, messages.Set):
                 reply = self._set(message)

@@ -9,20 +9,23 @@ from typing import Any, Unpack
 from aiohttp import web
 
 from . import signaling, signature
+from .access import Access, Auth
 from .admission import admission_of
 from .controls import Control, in_words
 from .errors import CommandError, SignatureError
-from .limits import SessionLimits
+from .gate import GATE, Gate
+from .limits import Limits
 from .media import leave_room
 from .negotiator import ICE, Sessions
 from .options import Codec, MediaOptions
 from .runner import HANG_TIMEOUT, Isolation, Runner, RunOptions
 from .server import ServeOptions, loading, serve
+from .session_limits import SessionLimits
 from .signature import Signature
 from .transport import h264, vpx
 from .transport.bitrate import Bitrate
-from .transport.ice import IceOptions
 from .transport.sender import Latency
+from .turn import Call, IceServers, ice_options
 
 VERSION = 1
 """The wire contract's."""
@@ -151,21 +154,33 @@ class Stream:
     def app(
         self,
         *,
-        ice_servers: Iterable[str | Mapping[str, Any]] | None = None,
+        ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers | None = None,
         cors_origins: Sequence[str] | None = None,
+        auth: Auth | None = None,
+        limits: Limits | None = None,
     ) -> web.Application:
         """The page and its signaling, to run or to mount:
         ``app.add_subapp("/effect/", stream.app())``.
 
         ``ice_servers`` are STUN and TURN servers, as ``stun:host:port``,
-        ``turn:user:password@host:port``, or a browser's RTCIceServer dictionary; none by default.
-        ``cors_origins`` are other sites whose pages may use the stream (``"*"``: all). Both
-        default to those of the application that it is mounted in. Raises ValueError.
+        ``turn:user:password@host:port``, or a browser's RTCIceServer dictionary, none by default;
+        or an ``IceServers``, or its async function, which gives those of each visitor.
+        ``cors_origins`` are other sites whose pages may use the stream (``"*"``: all). ``auth`` is
+        who may: a token, several, a dictionary of tokens by name, or an ``async def
+        authorize(request)`` that returns an identity or None. ``limits`` bounds what visitors may
+        ask for. All default to those of the application that it is mounted in. Raises ValueError.
         """
         app = web.Application()
         sessions = self.sessions()
         if ice_servers is not None:
-            app[ICE] = IceOptions.of(ice_servers)
+            app[ICE] = ice_options(ice_servers)
+        if limits is None:
+            app.middlewares.append(sessions.gate.middleware(alone=True))
+        else:
+            app[GATE], app[signaling.MAX_BODY] = Gate(limits), limits.body
+            app.middlewares.append(app[GATE].middleware())
+        if auth is not None:
+            app.middlewares.append(Access(auth).middleware(app))
         signaling.setup(
             app,
             sessions,

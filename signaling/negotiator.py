@@ -57,6 +57,19 @@ class Negotiator(Protocol):
         """End the session and free all of it; `Problem(404)` if it is unknown."""
         ...
 
-    def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
+    def owner(self, session: str) -> str | None:
+        """Return the `identity_of` the request that opened a session; None if it is unknown."""
+        ...
+
+    async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
         """Return the `RTCIceServer` dictionaries that the client may use."""
         ...
+
+
+IDENTITY = web.RequestKey("rtcstream_identity", str)
+"""What a middleware that knows who a request is of stores in it."""
+
+
+def identity_of(request: web.Request) -> str | None:
+    """Who a request is of; None where nobody asked for it."""
+    return request.get(IDENTITY)

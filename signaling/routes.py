@@ -18,9 +18,9 @@ from aiohttp.typedefs import Handler
 
 from .body import read_text
 from .events import send_events
-from .negotiator import Negotiator
+from .negotiator import Negotiator, identity_of
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
-from .problem import Problem
+from .problem import Problem, session_not_found
 from .sdpfrag import FragmentError, parse_fragment
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class _Routes:
         response.headers["Location"] = f"session/{quote(answer.session, safe='')}"
         response.headers["ETag"] = f'"{answer.etag}"'
         response.headers["Cache-Control"] = "no-store"
-        for link in _ice_server_links(self._negotiator.ice_servers(request)):
+        for link in _ice_server_links(await self._negotiator.ice_servers(request)):
             response.headers.add("Link", link)
         return response
 
@@ -141,12 +141,19 @@ class _Routes:
             fragment = parse_fragment(await read_text(request, SDPFRAG, accept="Accept-Patch"))
         except FragmentError as error:
             raise Problem(400, "Malformed fragment", f"Correct {error}.") from None
-        await self._negotiator.trickle(request.match_info["id"], fragment)
+        await self._negotiator.trickle(self._session(request), fragment)
         return web.Response(status=204)
 
     async def close(self, request: web.Request) -> web.StreamResponse:
-        await self._negotiator.close(request.match_info["id"])
+        await self._negotiator.close(self._session(request))
         return web.Response(status=200)
+
+    def _session(self, request: web.Request) -> str:
+        """The session that a request names, if it is of who opened it."""
+        session = request.match_info["id"]
+        if self._negotiator.owner(session) != identity_of(request):
+            raise session_not_found()
+        return session
 
 
 def _guarded(handler: Handler) -> Handler:

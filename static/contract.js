@@ -27,6 +27,8 @@
  * @property {ControlDescription[]} controls
  * @property {{ time_limit: number | null, concurrency_limit: number | null }} limits
  * @property {RTCIceServer[]} iceServers
+ * @property {boolean} [iceServersFailed] whether the server could not get them just now
+ * @property {{ identity: string, url: string }} [signedIn] who this browser has signed in as, and where that ends
  * @property {number | null} [maxFps]
  * @property {boolean} [shared] whether one run is everybody's
  * @property {{ kind: "recording" | "turns", seconds: number } | null} [take] what is taken as a whole

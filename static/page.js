@@ -76,6 +76,7 @@ function loaded() {
 async function load() {
   description = await stream.describe();
   document.title = find("title").textContent = description.title;
+  showVisitor(description.signedIn);
   find("description").textContent = description.description;
   results = new Results(find("results"), stage.arrange(description, find("results")));
   controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
@@ -349,6 +350,16 @@ stream.on("failure", (error) => {
 });
 // A page that comes back from the browser's cache of pages has no session any more.
 addEventListener("pageshow", ({ persisted }) => persisted && finish());
+
+/** Who has signed in, with the way out. @param {import("./contract.js").Description["signedIn"]} visitor */
+function showVisitor(visitor) {
+  const link = /** @type {HTMLAnchorElement} */ (find("signed-in"));
+  link.hidden = !visitor;
+  if (!visitor) return;
+  link.href = visitor.url;
+  link.textContent = "Sign out";
+  link.title = `Signed in as ${visitor.identity}`;
+}
 
 find("all-examples").hidden = location.hash !== "#gallery"; // which opened this page
 setStarted(false);

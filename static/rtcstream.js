@@ -69,6 +69,7 @@ export class RtcStream extends EventTarget {
   #trickling = false;
   /** @type {Candidates} */
   #candidates = { local: [], remote: [] };
+  #relayFailed = false;
   #run = 0;
   /** @type {import("./stats.js").Sample | null} */
   #sample = null;
@@ -207,7 +208,7 @@ export class RtcStream extends EventTarget {
       const got = typeof tracks === "function" ? await tracks() : tracks;
       signal.throwIfAborted();
       try {
-        return await this.#connect(signal, description, got, values, watch, ticket);
+        return await this.#connect(signal, got, values, watch, ticket);
       } catch (error) {
         signal.throwIfAborted();
         const full = error instanceof StreamError && error.status === 503 && error.retryAfter;
@@ -230,13 +231,16 @@ export class RtcStream extends EventTarget {
 
   /**
    * @param {AbortSignal} signal
-   * @param {Description} description
    * @param {MediaStreamTrack[]} tracks
    * @param {Values} values
    * @param {boolean} watch
    * @param {string | null} ticket
    */
-  async #connect(signal, description, tracks, values, watch, ticket) {
+  async #connect(signal, tracks, values, watch, ticket) {
+    const description = await this.#fresh();
+    signal.throwIfAborted();
+    this.#relayFailed = description.iceServersFailed ?? false;
+
     const pc = (this.#pc = new RTCPeerConnection({ iceServers: description.iceServers, bundlePolicy: "max-bundle" }));
     this.#candidates = { local: [], remote: [] };
     this.#listen(pc, signal);
@@ -332,8 +336,16 @@ export class RtcStream extends EventTarget {
     return new StreamError(
       "no-media-path",
       "The server answered, but no path for media was found within 10 seconds.",
-      { candidates: this.#candidates },
+      { candidates: this.#candidates, relayFailed: this.#relayFailed },
     );
+  }
+
+  /** The description with servers that are good now: what is in it of passwords has an end. */
+  async #fresh() {
+    const known = await this.describe();
+    if (!known.iceServersFailed && known.iceServers.every(({ credential }) => !credential)) return known;
+    this.#description = null;
+    return this.describe();
   }
 
   /** One request at a time; what the browser finds meanwhile goes into the next. @param {AbortSignal} signal */
@@ -418,7 +430,7 @@ export class RtcStream extends EventTarget {
       const signal = AbortSignal.timeout(DELETE_MS);
       await fetch(location, { method: "DELETE", headers: this.#headers, keepalive: true, signal });
     } catch {
-      // The server is gone, and the session with it; one that lives on misses our consent within 30 s (RFC 7675).
+      // The server is gone, and the session with it; one that lives on misses our consent within 15 s (RFC 7675).
     }
   }
 

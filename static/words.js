@@ -72,8 +72,9 @@ const STREAM = {
   "no-media-path": (error) => ({
     title: "No path for media",
     text: "The server answers over HTTP, but no media got through within 10 seconds. Usually a firewall or a VPN "
-      + "blocks UDP between here and the server: try without it, or on the same network. Across networks a TURN "
-      + "server is needed: start the server with --ice-server turn:HOST.",
+      + "blocks UDP between here and the server: try without it, or on the same network. " + (error.relayFailed
+      ? "The server's relay, which is for such networks, is out of order just now: try again later."
+      : "Across networks a TURN server is needed: start the server with --ice-server turn:HOST."),
     details: [
       ["Tried from this browser", list(error.candidates?.local)],
       ["Offered by the server", list(error.candidates?.remote)],

@@ -156,6 +156,7 @@ class Refusing:
         self.close = sessions.close
         self.queue = sessions.queue
         self.ice_servers = sessions.ice_servers
+        self.owner = sessions.owner
         self._problem = problem
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
@@ -179,6 +180,7 @@ class Unreachable:
     def __init__(self, sessions: Sessions, port: int) -> None:
         self.describe = sessions.describe
         self.ice_servers = sessions.ice_servers
+        self.owner = sessions.owner
         self.close = sessions.close
         self.queue = sessions.queue
         self._sessions = sessions

@@ -157,6 +157,35 @@ async def test_where_aioice_gathers(connection: PeerConnection) -> None:
     assert gatherer._connection.stun_server is None and gatherer._connection.turn_server is None
 
 
+async def test_where_consent_is_asked_for() -> None:
+    """aioice looks its question for consent up when it connects, and hands valid checks to one
+    method; a nominated pair can be asked with a bound."""
+    source = inspect.getsource(aioice.Connection)
+    assert "asyncio.create_task(self.query_consent())" in source
+    assert list(inspect.signature(aioice.Connection.check_incoming).parameters) == [
+        "self",
+        "message",
+        "addr",
+        "protocol",
+    ]
+    for handed_on in ("self.check_incoming(*early_check)", "self.check_incoming(message, addr"):
+        assert handed_on in source
+    assert issubclass(aioice.stun.TransactionTimeout, aioice.stun.TransactionError)
+    assert issubclass(aioice.stun.TransactionFailed, aioice.stun.TransactionError)
+    assert (aioice.stun.RETRY_RTO, aioice.stun.RETRY_MAX) == (0.5, 6), "consent.py counts with it"
+    async with testing.connect(Stream(same)) as peer:
+        connection = peer._connection.sctp.transport.transport._connection  # type: ignore[union-attr]
+        assert connection._query_consent_task is not None
+        assert "Consent._ask" in repr(connection._query_consent_task)
+        pair = connection._nominated[1]
+        await pair.protocol.request(
+            connection.build_request(pair, nominate=False),
+            pair.remote_addr,
+            integrity_key=(connection.remote_password or "").encode(),
+            retransmissions=1,
+        )
+
+
 async def test_what_a_description_has(connection: PeerConnection) -> None:
     """aiortc's parser gives the fields by which an offer is judged before it is used."""
     connection.addTransceiver("video", "sendrecv")

@@ -78,7 +78,7 @@ async def test_blocked_loop_turns_new_sessions_away() -> None:
         time.sleep(1.0)  # noqa: ASYNC251
         await until(lambda: load.overloaded)
         with pytest.raises(Problem) as refusal:
-            await sessions.connect("no offer", {}, Peer(None, {}), IceOptions(), load)
+            await sessions.connect("no offer", {}, Peer(None, {}), IceOptions(), overload=load)
         assert refusal.value.status == 503
         assert int(refusal.value.headers["Retry-After"]) >= 1
         assert load.state.refused == 1 and load.state.lag > 0.1

@@ -22,6 +22,7 @@ from aiortc.sdp import SessionDescription
 from ..errors import NegotiationError
 from . import extensions
 from .audio_receiver import AudioReceiver
+from .consent import Consent
 from .ice import IceOptions, gather_on, usable_offer
 from .opus import libopus
 from .receiver import VideoReceiver
@@ -50,6 +51,8 @@ class PeerConnection(RTCPeerConnection):
         # aiortc's own default would be a public STUN server.
         super().__init__(RTCConfiguration(iceServers=ice.to_aiortc()))
         self._addresses = ice.addresses
+        self._limits = ice.limits
+        self._consents: list[Consent] = []
         self.remote_ufrag: str | None = None
         """The peer's ICE username fragment, which names its generation of candidates."""
 
@@ -59,7 +62,16 @@ class PeerConnection(RTCPeerConnection):
         transport: RTCDtlsTransport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
         gather_on(transport.transport.iceGatherer, self._addresses)
         self._read_packets(transport)
+        self._consents.append(Consent(transport, self._on_silence))
         return transport
+
+    def _on_silence(self, silent: bool) -> None:
+        self.emit("silence", silent)
+
+    @property
+    def checked(self) -> bool:
+        """Whether a valid check of the peer's ICE has come."""
+        return any(consent.checked for consent in self._consents)
 
     def _read_packets(self, transport: RTCDtlsTransport) -> None:
         """Have a transport's packets handed to our receivers and senders."""
@@ -108,7 +120,7 @@ class PeerConnection(RTCPeerConnection):
 
     async def accept(self, offer: str) -> None:
         """Take a remote offer. Raises NegotiationError when it cannot be used."""
-        usable = usable_offer(offer)
+        usable = usable_offer(offer, self._limits)
         try:
             description = SessionDescription.parse(usable)
         except Exception as error:  # its parser meets nonsense with whatever Python raises there

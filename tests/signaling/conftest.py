@@ -15,6 +15,7 @@ from rtcstream.signaling import (
     Answer,
     Fragment,
     Problem,
+    identity_of,
     setup,
 )
 
@@ -34,6 +35,7 @@ class FakeNegotiator:
     def __init__(self) -> None:
         self.offers: list[tuple[str, dict[str, str]]] = []
         self.sessions: dict[str, list[Fragment]] = {}
+        self.owners: dict[str, str | None] = {}
         self.servers: Sequence[Mapping[str, Any]] = ()
         self.error: Exception | None = None
         self.news: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -48,6 +50,7 @@ class FakeNegotiator:
             raise self.error
         self.offers.append((offer, parameters))
         self.sessions["s 1"] = []
+        self.owners["s 1"] = identity_of(request)
         return Answer("s 1", "v=0\r\ns=answer\r\n", "tag")
 
     async def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
@@ -67,7 +70,10 @@ class FakeNegotiator:
         self._known(session)
         del self.sessions[session]
 
-    def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
+    def owner(self, session: str) -> str | None:
+        return self.owners.get(session)
+
+    async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
         return self.servers
 
     def _known(self, session: str) -> list[Fragment]:
