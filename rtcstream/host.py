@@ -9,7 +9,7 @@ from typing import Any
 
 from pyee.asyncio import AsyncIOEventEmitter
 
-from . import messages
+from . import logs, messages
 from .calls import Call, Results, describe_error
 from .errors import MessageError, ResultError
 from .messages import ServerMessage, StateValue
@@ -46,6 +46,13 @@ class Host(AsyncIOEventEmitter):
         self._received_bytes = 0
         self._received_lock = threading.Lock()
         self._stats: dict[str, Any] = {}
+        self.doing: StateValue = "waiting"
+        """What was last told of the function."""
+        self.errors = 0
+        """How often the function, or what encodes for it, has failed."""
+        self.hangs = 0
+        """How often a call has not returned for ``HANG_TIMEOUT``."""
+        self._hanging: list[Call] = []
 
     def end_soon(self, reason: str) -> None:
         """Begin to end; on the event loop."""
@@ -70,9 +77,11 @@ class Host(AsyncIOEventEmitter):
     # What the functions do: called on their worker threads
 
     def on_state(self, value: StateValue) -> None:
+        self.doing = value
         self._post(messages.State(value))
 
     def on_raised(self, call: Call, error: BaseException) -> None:
+        self.errors += 1
         # What is wrong with a result is said in full by its words: no line raised it.
         cause = None if isinstance(error, ResultError) else error
         text = describe_error(error, call.signature)
@@ -92,6 +101,7 @@ class Host(AsyncIOEventEmitter):
                 self._say("error", f"a result cannot be sent: {error}")
 
     def on_encoder_error(self, error: BaseException) -> None:
+        self.errors += 1
         self._say("error", f"what was to be sent could not be encoded: {error}", error)
 
     # The Session protocol
@@ -140,7 +150,8 @@ class Host(AsyncIOEventEmitter):
         line = self._notices.say(level, str(text)[:2000], same)
         if line is not None:
             number = logging.getLevelNamesMapping()[level.upper()]
-            logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
+            with logs.about(self.id):  # what has no session of its own acts within somebody's
+                logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
             self._post(line)
 
     def _say_repeats(self) -> None:
@@ -150,13 +161,21 @@ class Host(AsyncIOEventEmitter):
     def note_abandoned(self, worker: Worker) -> None:
         """Say so if a worker's function still runs, some time after it was told to end."""
         if worker.running:
-            logger.warning(
-                "%s has ended, but %s() has not returned; its thread is abandoned",
-                self.id[:6],
-                worker.call.signature.name,
-            )
+            with logs.about(self.id):
+                logger.warning(
+                    "%s has ended, but %s() has not returned; its thread is abandoned",
+                    self.id[:6],
+                    worker.call.signature.name,
+                )
+
+    @property
+    def hanging(self) -> int:
+        """How many functions have not returned for ``HANG_TIMEOUT``, as of the last second."""
+        return len(self._hanging)
 
     def _say_hanging(self, calls: list[Call]) -> None:
+        self.hangs += sum(call not in self._hanging for call in calls)
+        self._hanging = calls
         for call in calls:
             self._say(
                 "warning",

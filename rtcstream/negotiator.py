@@ -11,6 +11,7 @@ from aiortc import RTCIceCandidate
 
 from .controls import Control, Values
 from .errors import ControlError, NegotiationError
+from .metrics import Ledger
 from .options import MediaOptions
 from .session import MediaSession
 from .shared import RunOver, SharedRun, SourceTaken
@@ -53,6 +54,8 @@ class Sessions:
         self._candidates: dict[str, int] = {}
         self._shared_lock = threading.Lock()
         self._closing = False
+        self.ledger = Ledger()
+        """What they have done, those that have ended too."""
 
     @property
     def inputs(self) -> list[str]:
@@ -103,7 +106,8 @@ class Sessions:
             shared=run,
         )
         self._sessions[session.id] = session
-        session.on("closed", lambda reason: self._forget(session.id))
+        self.ledger.open(session)
+        session.on("closed", lambda reason: self._forget(session, reason))
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
@@ -117,7 +121,6 @@ class Sessions:
         except NegotiationError as error:
             logger.debug("an offer was refused", exc_info=error)
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
-        logger.info("%s begins: %s", session.id[:6], peer.address)
         return session, answer
 
     def _shared_run(self) -> SharedRun:
@@ -133,6 +136,8 @@ class Sessions:
         return self._run
 
     def _run_over(self) -> None:
+        if self._run is not None:
+            self.ledger.close_run(self._run)
         self._run = None
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
@@ -156,9 +161,32 @@ class Sessions:
     async def close(self, session: str) -> None:
         await self._find(session).end("stopped by the page")
 
+    @property
+    def name(self) -> str:
+        """The stream's."""
+        return str(self._description["name"])
+
+    def live(self) -> list[MediaSession]:
+        """The sessions that have not ended, half-open ones too."""
+        return list(self._sessions.values())
+
+    def look(self) -> Ledger:
+        """The ledger, as of now."""
+        self.ledger.look(self._sessions.values(), self._run)
+        return self.ledger
+
+    def hanging(self) -> int:
+        """How many of their functions do not return."""
+        shared = 0 if self._run is None else self._run.hanging
+        return shared + sum(session.hanging for session in self._sessions.values())
+
+    def refuse_more(self) -> None:
+        """Begin no more sessions."""
+        self._closing = True
+
     async def end_all(self, reason: str) -> None:
         """End every session, and begin no more."""
-        self._closing = True
+        self.refuse_more()
         if self._run is not None:
             self._run.end_soon(reason)
         await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))
@@ -170,9 +198,10 @@ class Sessions:
             404, "Session not found", "It has ended, or never was; open a new one with POST."
         )
 
-    def _forget(self, session: str) -> None:
-        self._sessions.pop(session, None)
-        self._candidates.pop(session, None)
+    def _forget(self, session: MediaSession, reason: str) -> None:
+        del self._sessions[session.id]
+        self._candidates.pop(session.id, None)
+        self.ledger.close(session, reason)
 
 
 def _ice(request: web.Request) -> IceOptions:

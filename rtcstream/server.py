@@ -5,6 +5,8 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import math
+import os
 import signal
 import socket
 import ssl
@@ -18,9 +20,11 @@ from typing import Any, Protocol, TypedDict, Unpack
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from . import admin
 from .certificate import lan_addresses, self_signed
 from .errors import CommandError
 from .negotiator import ICE
+from .operations import Operations, serving
 from .signaling import CORS_ORIGINS, Origins, trusted_hosts
 from .transport.ice import IceOptions
 
@@ -31,6 +35,8 @@ loading: ContextVar[bool] = ContextVar("loading", default=False)
 
 EVERYWHERE = ("0.0.0.0", "::", "")
 """Hosts that stand for all addresses of this machine."""
+
+ADMIN_TOKEN = "RTCSTREAM_ADMIN_TOKEN"
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests in progress get when the server ends."""
@@ -55,6 +61,8 @@ class ServeOptions(TypedDict, total=False):
     ssl_key: str | Path | None
     ice_servers: Iterable[str | Mapping[str, Any]]
     cors_origins: Sequence[str]
+    drain_timeout: float
+    admin_token: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +76,13 @@ class ServerOptions:
     ssl_key: str | Path | None = None
     ice_servers: Iterable[str | Mapping[str, Any]] = ()
     cors_origins: Sequence[str] = ()
+    drain_timeout: float = 0.0
+    admin_token: str | None = None
+
+    @property
+    def operator_token(self) -> str | None:
+        """The admin token: given, or in the environment, where other users do not see it."""
+        return os.environ.get(ADMIN_TOKEN) if self.admin_token is None else self.admin_token
 
     def check(self) -> None:
         """Raise CommandError for options that do not go together, or files that are not there."""
@@ -78,6 +93,15 @@ class ServerOptions:
         for path in (self.ssl_cert, self.ssl_key):
             if path is not None and not Path(path).is_file():
                 raise CommandError(f"there is no file {str(path)!r}")
+        if not 0 <= self.drain_timeout < math.inf:
+            raise CommandError(
+                f"the drain timeout must be a number of seconds from 0, not {self.drain_timeout:g}"
+            )
+        if self.operator_token is not None:
+            try:
+                admin.check_token(self.operator_token)
+            except ValueError as error:
+                raise CommandError(str(error)) from None
 
     @property
     def secure(self) -> bool:
@@ -93,7 +117,9 @@ def serve(
     ``host`` is the address to listen on (``"0.0.0.0"``: all), ``port`` 0 takes a free one.
     ``https`` serves with a self-signed certificate made on the spot, for phones on the same
     network; ``ssl_cert`` and ``ssl_key`` are files of a real one. ``ice_servers`` and
-    ``cors_origins`` are as in ``Stream.app``, for all that is served here.
+    ``cors_origins`` are as in ``Stream.app``, for all that is served here. When it is to stop,
+    sessions may go on for ``drain_timeout`` seconds; a second signal ends them at once.
+    ``admin_token`` (or the environment's ``RTCSTREAM_ADMIN_TOKEN``) opens the page at ``/admin``.
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
@@ -120,13 +146,29 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _run(what: Servable | web.Application, options: ServerOptions) -> None:
     loop = asyncio.get_running_loop()
-    ending = asyncio.Event()
-    with _on_signals(loop, ending.set):
-        async with listening(what, options) as url:
+    operations = Operations()
+    ending, at_once = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (at_once if ending.is_set() else ending).set()
+
+    with _on_signals(loop, end):
+        async with listening(what, options, operations) as url:
             name = "rtcstream" if isinstance(what, web.Application) else what.name
             print(f"{name} on {url}  (Ctrl-C ends it)")
             _explain(options, url)
             await ending.wait()
+            await _drain(operations, options.drain_timeout, at_once)
+
+
+async def _drain(operations: Operations, timeout: float, at_once: asyncio.Event) -> None:
+    """Let sessions come to their end for so long, or until there is no more time for it."""
+    draining = asyncio.ensure_future(operations.drain(timeout))
+    hurrying = asyncio.ensure_future(at_once.wait())
+    await asyncio.wait([draining, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, hurrying):
+        task.cancel()
+    await asyncio.gather(draining, hurrying, return_exceptions=True)
 
 
 @contextlib.contextmanager
@@ -169,16 +211,24 @@ def is_loopback(host: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def listening(what: Servable | web.Application, options: ServerOptions) -> AsyncIterator[str]:
+async def listening(
+    what: Servable | web.Application,
+    options: ServerOptions,
+    operations: Operations | None = None,
+) -> AsyncIterator[str]:
     """Serve inside the ``async with``; yields the URL. Raises CommandError."""
+    operations = operations or Operations()
     application = _rooted(what, options)
+    admin.setup(application, operations, options.operator_token)
     runner = web.AppRunner(
         application,
         shutdown_timeout=SHUTDOWN_TIMEOUT,
         auto_decompress=False,  # nobody has reason to compress an offer, and a bomb is small
         logger=_http_log(),
     )
-    await runner.setup()
+    with _serving(operations):
+        await runner.setup()
+    watching = asyncio.create_task(operations.run())
     try:
         site = web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options))
         try:
@@ -188,7 +238,19 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
         port = runner.addresses[0][1]
         yield f"{'https' if options.secure else 'http'}://{_shown(options.host)}:{port}/"
     finally:
+        watching.cancel()
         await runner.cleanup()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+
+@contextlib.contextmanager
+def _serving(operations: Operations) -> Iterator[None]:
+    token = serving.set(operations)
+    try:
+        yield
+    finally:
+        serving.reset(token)
 
 
 def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.Application:

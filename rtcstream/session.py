@@ -4,12 +4,13 @@ import asyncio
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from aiortc import RTCDataChannel, RTCIceCandidate
 
-from . import messages
+from . import logs, messages
 from .calls import Call
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError
@@ -65,6 +66,9 @@ class MediaSession(Host):
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self.opened_at = time.monotonic()
+        self.live = False
+        """Whether its connection has been there; before, it is half-open."""
         if shared is not None:
             shared.enter()
 
@@ -72,6 +76,12 @@ class MediaSession(Host):
 
     async def negotiate(self, offer: str) -> str:
         """The answer to an offer. Raises NegotiationError, after which the session is closed."""
+        with logs.about(self.id):
+            answer = await self._negotiate(offer)
+            logger.info("%s begins: %s", self.id[:6], self.peer.address)
+            return answer
+
+    async def _negotiate(self, offer: str) -> str:
         try:
             await self._connection.accept(offer)
             for transceiver in self._connection.getTransceivers():
@@ -96,6 +106,21 @@ class MediaSession(Host):
         return answer
 
     @property
+    def wiring(self) -> Wiring:
+        """Its receivers, workers and senders."""
+        return self._wiring
+
+    @property
+    def hosts(self) -> list[Host]:
+        """Itself, and the shared run that it is a member of: where its function is."""
+        return [self] if self._shared is None else [self, self._shared]
+
+    @property
+    def messages_dropped(self) -> int:
+        """Messages to the page that were given up."""
+        return self._outbox.dropped
+
+    @property
     def ufrag(self) -> str | None:
         """The peer's ICE username fragment."""
         return self._connection.remote_ufrag
@@ -112,6 +137,7 @@ class MediaSession(Host):
         if state == "connected" and self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+            self.live = True
             if self._closing is None:
                 self._post(messages.State("waiting"))
                 self._wiring.start()
@@ -130,7 +156,8 @@ class MediaSession(Host):
 
     def end_soon(self, reason: str) -> None:
         if self._closing is None:
-            self._closing = self._event_loop.create_task(self._end(reason))
+            with logs.about(self.id):
+                self._closing = self._event_loop.create_task(self._end(reason))
 
     async def _end(self, reason: str) -> None:
         logger.info("%s ends: %s", self.id[:6], reason)

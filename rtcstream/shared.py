@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from . import messages
+from . import logs, messages
 from .calls import Call
 from .controls import Control, Values
 from .errors import NegotiationError
@@ -119,7 +119,8 @@ class SharedRun(Host):
         if sends:
             self.source = member
         if self.worker is None:
-            self.worker = self._make_worker(wiring)
+            with logs.about(self.id):
+                self.worker = self._make_worker(wiring)
         if not self._watch(member, wiring) and not sends and not self.signature.out.results:
             raise NegotiationError("the offer takes nothing of what the stream gives")
         wiring.watched, wiring.timeline = self.worker, self.broadcast.timeline
@@ -234,8 +235,9 @@ class SharedRun(Host):
                 "stages": self.broadcast.timeline.summary(),
             }
             self._say_repeats()
-            if self.worker is not None and self.worker.hangs(HANG_TIMEOUT):
-                self._say_hanging([self.worker.call])
+            if self.worker is not None:
+                hangs = self.worker.hangs(HANG_TIMEOUT)
+                self._say_hanging([self.worker.call] if hangs else [])
 
 
 def _say_slow(member: Member, slow: bool) -> None:

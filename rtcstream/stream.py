@@ -13,6 +13,7 @@ from .controls import Control, in_words
 from .errors import CommandError, SignatureError
 from .media import leave_room
 from .negotiator import ICE, Sessions
+from .operations import serving
 from .options import Codec, MediaOptions
 from .server import ServeOptions, loading, serve
 from .signature import Signature
@@ -143,6 +144,8 @@ class Stream:
             await asyncio.to_thread(vpx.available)
             if self.options.hardware:
                 await asyncio.to_thread(h264.hardware)
+            if (operations := serving.get()) is not None:
+                operations.register(sessions)
 
         async def end_sessions(app: web.Application) -> None:
             await sessions.end_all("the server stopped")

@@ -9,6 +9,7 @@ from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from . import logs
 from .calls import Call, Results
 from .controls import Values
 from .errors import SessionClosed
@@ -51,9 +52,7 @@ class Worker:
         self._listener = listener
         self._names = [control.name for control in call.signature.controls]
         self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"rtcstream-{call.signature.name}", daemon=True
-        )
+        self._thread = logs.thread(self._run, f"rtcstream-{call.signature.name}")
 
     def start(self) -> None:
         self._thread.start()

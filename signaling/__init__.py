@@ -6,7 +6,7 @@ connected and when it ends is the negotiator's: nothing of `rtcstream` is import
 
 from .hosts import trusted_hosts
 from .negotiator import Answer, Negotiator
-from .origins import CORS_ORIGINS, Origins
+from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
 from .problem import Problem
 from .routes import setup
 from .sdpfrag import (
@@ -20,6 +20,7 @@ from .sdpfrag import (
 
 __all__ = [
     "CORS_ORIGINS",
+    "SAME_ORIGIN",
     "Answer",
     "Candidate",
     "CandidateError",

@@ -25,6 +25,7 @@ class Room(NamedTuple):
 
 LADDER = [
     Room("errors"),
+    Room("logs"),
     Room("types", "numpy"),
     Room("controls"),
     Room("messages"),
@@ -50,8 +51,12 @@ LADDER = [
     Room("host", "pyee"),
     Room("shared"),
     Room("session", "aiortc"),
+    Room("metrics"),
     Room("signaling", "aiohttp"),
     Room("negotiator", "aiohttp aiortc"),
+    Room("operations"),
+    Room("exporter", "prometheus_client"),
+    Room("admin", "aiohttp"),
     Room("certificate", "cryptography"),
     Room("server", "aiohttp uvloop"),
     Room("stream", "aiohttp"),

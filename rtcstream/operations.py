@@ -1,0 +1,161 @@
+"""A server as its operator sees it: all its sessions, its load, and how it stops."""
+
+import asyncio
+import logging
+import os
+import time
+from collections import Counter, deque
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from . import messages
+from .negotiator import Sessions
+from .session import MediaSession
+
+logger = logging.getLogger("rtcstream")
+
+INTERVAL = 2.0
+"""Seconds between two samples of the history."""
+SAMPLES = 300
+"""How many are kept: ten minutes."""
+LAG_INTERVAL = 0.1
+"""Seconds between two looks at the event loop's lag."""
+
+
+class Load:
+    """The event loop's lag and the process's share of the machine, between two looks.
+
+    A server that turns visitors away under load measures both too: one of the two is enough.
+    """
+
+    def __init__(self) -> None:
+        self.lag = 0.0
+        """Seconds by which a timer came late at worst, between the last two looks."""
+        self.cpu = 0.0
+        """Cores that this process kept busy, as a share of those it may use."""
+        self._loop = asyncio.get_running_loop()
+        self._worst = 0.0
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._looked = (time.monotonic(), time.process_time())
+        self._await_timer()
+
+    def _await_timer(self) -> None:
+        self._due = self._loop.time() + LAG_INTERVAL
+        self._timer = self._loop.call_at(self._due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._worst = max(self._worst, self._loop.time() - self._due)
+        self._await_timer()
+
+    def look(self) -> None:
+        """Renew ``lag`` and ``cpu``."""
+        overdue = self._loop.time() - self._due
+        self.lag, self._worst = max(self._worst, overdue, 0.0), 0.0
+        wall, used = time.monotonic(), time.process_time()
+        elapsed = max(wall - self._looked[0], 1e-3)
+        self.cpu = (used - self._looked[1]) / elapsed / cores()
+        self._looked = wall, used
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One moment: ``at`` in seconds of UNIX time, ``fps`` of all pictures that left, ``lag`` in
+    seconds, ``cpu`` from 0 to 1."""
+
+    at: float
+    sessions: int
+    fps: float
+    lag: float
+    cpu: float
+
+
+class Operations:
+    """Knows the sessions of every stream that a server has, however it is mounted.
+
+    Streams ``register`` when the application starts that they are mounted in. Belongs to the event
+    loop; ``run`` it while the server is up.
+    """
+
+    def __init__(self) -> None:
+        self.streams: dict[str, Sessions] = {}
+        self.started = time.time()
+        self.stopping = False
+        """Whether no more sessions are admitted."""
+        self.answers: Counter[int] = Counter()
+        """HTTP answers so far, by their status."""
+        self.load: Load | None = None
+        self._history: deque[Sample] = deque(maxlen=SAMPLES)
+
+    def register(self, sessions: Sessions) -> None:
+        """Count a stream's sessions among those of the server."""
+        name, number = sessions.name, 2
+        while name in self.streams:  # the same function twice, at two paths
+            name, number = f"{sessions.name}_{number}", number + 1
+        self.streams[name] = sessions
+
+    def sessions(self) -> list[tuple[str, MediaSession]]:
+        """Every session that has not ended, after the name of its stream."""
+        return [(name, each) for name, found in self.streams.items() for each in found.live()]
+
+    async def drain(self, timeout: float) -> None:
+        """Admit no more sessions, tell the pages, and wait until all have ended, for ``timeout``
+        seconds at most."""
+        self.stopping = True
+        for found in self.streams.values():
+            found.refuse_more()
+        left = [session for _, session in self.sessions()]
+        if not timeout or not left:
+            return
+        logger.warning(
+            "stopping: %d sessions may go on for %g s; a second signal ends them",
+            len(left),
+            timeout,
+        )
+        text = f"the server is about to stop: this session ends in {timeout:g} seconds at most"
+        for session in left:
+            session.post(messages.Log("warning", text))
+        ends = [asyncio.ensure_future(session.closed.wait()) for session in left]
+        try:
+            await asyncio.wait(ends, timeout=timeout)
+        finally:
+            for end in ends:
+                end.cancel()
+
+    async def run(self) -> None:
+        """Take a sample every ``INTERVAL`` seconds, until it is cancelled."""
+        load = self.load = Load()
+        had, before = self._frames_out(), time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(INTERVAL)
+                load.look()
+                frames, now = self._frames_out(), time.monotonic()
+                fps = (frames - had) / (now - before)
+                had, before = frames, now
+                count = len(self.sessions())
+                self._history.append(Sample(time.time(), count, fps, load.lag, load.cpu))
+        finally:
+            load.close()
+
+    def _frames_out(self) -> int:
+        return sum(sessions.look().total().frames_out for sessions in self.streams.values())
+
+    def history(self, since: float = 0.0) -> list[Sample]:
+        """The samples after a moment, oldest first; of the last ten minutes."""
+        return [sample for sample in self._history if sample.at > since]
+
+
+serving: ContextVar[Operations | None] = ContextVar("serving", default=None)
+"""The server whose application starts, for the streams that are mounted in it."""
