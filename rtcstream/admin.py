@@ -160,8 +160,8 @@ class _Routes:
         return web.json_response({"alive": True}, headers=NO_STORE)
 
     async def readiness(self, request: web.Request) -> web.StreamResponse:
-        if self._operations.stopping:
-            raise Problem(503, "Not ready", "The server is stopping.", {"Retry-After": "5"})
+        if why := self._operations.obstacle():
+            raise Problem(503, "Not ready", why, {"Retry-After": "5"})
         return web.json_response({"ready": True}, headers=NO_STORE)
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:

@@ -50,19 +50,13 @@ class _Collector(Collector):
         yield from self._of_stages()
 
     def _of_server(self) -> Iterator[Metric]:
-        operations = self._operations
-        ready = GaugeMetricFamily("rtcstream_ready", "Whether new sessions are admitted (1) or not")
-        ready.add_metric([], float(not operations.stopping))
-        yield ready
-        if operations.load is not None:
-            lag = GaugeMetricFamily(
-                "rtcstream_event_loop_lag_seconds",
-                "By how much a timer came late at worst, within the last two seconds",
-            )
-            lag.add_metric([], operations.load.lag)
-            yield lag
+        for reading in self._operations.readings:
+            kind = CounterMetricFamily if reading.rises else GaugeMetricFamily
+            family = kind(f"rtcstream_{reading.name}", reading.text)
+            family.add_metric([], reading.read())
+            yield family
         answers = CounterMetricFamily("rtcstream_http_answers", "By status", labels=["status"])
-        for status, count in operations.answers.items():
+        for status, count in self._operations.answers.items():
             answers.add_metric([str(status)], count)
         yield answers
 

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -81,11 +82,27 @@ class Sample:
     cpu: float
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A number of the whole server for its metrics, read when they are asked for.
+
+    ``name`` is without the prefix ``rtcstream_``, ``text`` says what it is and its unit; ``rises``
+    is for counters, which never fall.
+    """
+
+    name: str
+    text: str
+    read: Callable[[], float]
+    rises: bool = False
+
+
 class Operations:
     """Knows the sessions of every stream that a server has, however it is mounted.
 
     Streams ``register`` when the application starts that they are mounted in. Belongs to the event
-    loop; ``run`` it while the server is up.
+    loop; ``run`` it while the server is up. What else the server has to tell goes into
+    ``readings``, and whatever turns visitors away for a while into ``obstacles``: functions that
+    say why, or "" while nothing is in the way.
     """
 
     def __init__(self) -> None:
@@ -96,6 +113,17 @@ class Operations:
         self.answers: Counter[int] = Counter()
         """HTTP answers so far, by their status."""
         self.load: Load | None = None
+        self.readings = [
+            Reading("ready", "Whether new sessions are admitted (1) or not", self._ready),
+            Reading(
+                "event_loop_lag_seconds",
+                "By how much a timer came late at worst, within the last two seconds",
+                lambda: 0.0 if self.load is None else self.load.lag,
+            ),
+        ]
+        self.obstacles: list[Callable[[], str]] = [
+            lambda: "The server is stopping." if self.stopping else ""
+        ]
         self._history: deque[Sample] = deque(maxlen=SAMPLES)
 
     def register(self, sessions: Sessions) -> None:
@@ -104,6 +132,13 @@ class Operations:
         while name in self.streams:  # the same function twice, at two paths
             name, number = f"{sessions.name}_{number}", number + 1
         self.streams[name] = sessions
+
+    def obstacle(self) -> str:
+        """Why no session would be admitted now, in a sentence; "" if it would."""
+        return next(filter(None, (why() for why in self.obstacles)), "")
+
+    def _ready(self) -> float:
+        return float(not self.obstacle())
 
     def sessions(self) -> list[tuple[str, MediaSession]]:
         """Every session that has not ended, after the name of its stream."""

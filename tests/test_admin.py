@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rtcstream import CommandError, Image, Stream, testing
 from rtcstream.admin import SIGNED_IN
 from rtcstream.negotiator import Sessions
-from rtcstream.operations import Operations
+from rtcstream.operations import Operations, Reading
 from rtcstream.server import ServerOptions, listening
 from tests.pictures import scene
 from tests.waiting import until
@@ -94,6 +94,24 @@ async def test_a_stopping_server_is_alive_but_not_ready(
     headers = {"Content-Type": "application/sdp"}
     async with client.post(url + "negative/session", data="v=0\r\n", headers=headers) as response:
         assert (response.status, response.headers["Retry-After"]) == (503, "5")
+
+
+async def test_others_may_be_in_the_way(
+    client: aiohttp.ClientSession, url: str, operations: Operations
+) -> None:
+    """Whatever turns visitors away makes the server not ready, and says why; what else a server
+    has to tell is among its metrics."""
+    busy = ["The server is busy."]
+    operations.obstacles.append(lambda: busy[0])
+    operations.readings.append(Reading("turned_away", "Visitors", lambda: 7.0, rises=True))
+    async with client.get(url + "readyz") as response:
+        assert response.status == 503
+        assert (await response.json(content_type=None))["detail"] == "The server is busy."
+    found = await metrics(client, url)
+    assert (found["rtcstream_ready",], found["rtcstream_turned_away_total",]) == (0, 7)
+    busy[0] = ""
+    async with client.get(url + "readyz") as response:
+        assert response.status == 200
 
 
 # Metrics
