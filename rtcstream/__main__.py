@@ -111,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if options.reload:
             mine.remove("--reload")
-            mine += ["--drain-timeout", "0"]  # who saves a file wants to see it
+            if options.drain_timeout:  # who saves a file wants to see what it does, now
+                mine += ["--drain-timeout", "0"]
             return reload.run(_watched(options.target), [*mine, "--", *program])
         sys.argv = [options.target or sys.argv[0], *program]
         serve(
