@@ -180,6 +180,7 @@ class _Routes:
                 "Metrics not installed",
                 "Install the server's extra: pip install 'rtcstream[metrics]'.",
             ) from None
+        await self._operations.look()
         body, media_type = exported(self._operations, request.headers.get("Accept", ""))
         return web.Response(body=body, headers=NO_STORE | {"Content-Type": media_type})
 
@@ -236,6 +237,7 @@ class _Routes:
             since = float(request.query.get("since", "0"))
         except ValueError:
             raise Problem(400, "Not a time", "Give since= as seconds of UNIX time.") from None
+        await self._operations.look()
         return web.json_response(state(self._operations, since), headers=NO_STORE)
 
     async def close(self, request: web.Request) -> web.StreamResponse:
@@ -293,7 +295,7 @@ def state(operations: Operations, since: float) -> dict[str, Any]:
 
 
 def _stream(name: str, sessions: Sessions) -> dict[str, Any]:
-    ledger = sessions.look()
+    ledger = sessions.ledger
     total = ledger.total()
     return {
         "name": name,

@@ -41,10 +41,11 @@ class _Collector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._of_server()
+        totals = {name: each.ledger.total() for name, each in self._operations.streams.items()}
         for name, text in COUNTERS.items():
             counter = CounterMetricFamily(f"rtcstream_{name}", text, labels=["stream"])
-            for stream, sessions in self._operations.streams.items():
-                counter.add_metric([stream], getattr(sessions.ledger.total(), name))
+            for stream, total in totals.items():
+                counter.add_metric([stream], getattr(total, name))
             yield counter
         yield from self._of_sessions()
         yield from self._of_stages()
@@ -125,10 +126,8 @@ def _round_trips(sessions: Sessions) -> Iterator[tuple[str, float]]:
 
 
 def exported(operations: Operations, accept: str) -> tuple[bytes, str]:
-    """All metrics as of now, with the process's memory, CPU and descriptors: in the format of
-    those that ``accept`` (an ``Accept`` header) names, and its media type."""
-    for sessions in operations.streams.values():
-        sessions.look()
+    """All metrics as of the last look, with the process's memory, CPU and descriptors: in the
+    format of those that ``accept`` (an ``Accept`` header) names, and its media type."""
     metrics = CollectorRegistry()
     metrics.register(_Collector(operations))
     ProcessCollector(registry=metrics)

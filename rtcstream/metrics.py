@@ -127,7 +127,8 @@ class Ledger:
         """Take down what these have done so far, and the stages of the pictures that they sent
         since the last look."""
         for session in sessions:
-            self._note(session, of_session(session), session.wiring.timeline)
+            if session in self._open:  # or else all of it has been taken down
+                self._note(session, of_session(session), session.wiring.timeline)
         if run is not None:
             self._note(run, of_run(run), run.broadcast.timeline)
 

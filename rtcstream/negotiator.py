@@ -175,6 +175,10 @@ class Sessions:
         self.ledger.look(self._sessions.values(), self._run)
         return self.ledger
 
+    def look_at_run(self) -> None:
+        """Bring the ledger up to date with the shared run alone, if there is one."""
+        self.ledger.look([], self._run)
+
     def hanging(self) -> int:
         """How many of their functions do not return."""
         shared = 0 if self._run is None else self._run.hanging

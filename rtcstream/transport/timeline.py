@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 RECEIVED, DECODED, TAKEN, RETURNED, ENCODING, ENCODED, SENT = range(7)
 STAGES = ("decode", "wait", "function", "wait_encoder", "encode", "send")
@@ -46,11 +47,11 @@ class Timeline:
         """How many frames have been sent by now, and each stage, in seconds, of those after the
         first ``sent``; of the last ``KEPT`` at most."""
         with self._lock:
-            now, done = self._sent, list(self._done)
-        new = done[max(0, len(done) - (now - sent)) :]
+            now = self._sent
+            new = list(islice(reversed(self._done), now - sent))
         return now, [
             (name, marks[end] - marks[start])  # type: ignore[operator]
-            for marks in new
+            for marks in reversed(new)
             for name, start, end in SPANS
             if marks[start] is not None and marks[end] is not None
         ]
