@@ -105,7 +105,7 @@ def setup(app: web.Application, operations: Operations, token: str | None) -> No
 
     def add(method: str, path: str, handler: Handler) -> None:
         try:
-            app.router.add_route(method, path, _answering(handler))
+            app.router.add_route(method, path, _Answering(handler).answer)
         except RuntimeError:  # the application's own, as its last route
             logger.info("%s is the application's own", path)
 
@@ -123,14 +123,23 @@ def setup(app: web.Application, operations: Operations, token: str | None) -> No
     app.middlewares.insert(0, _counting(operations))
 
 
-def _answering(handler: Handler) -> Handler:
-    async def answering(request: web.Request) -> web.StreamResponse:
+class _Answering:
+    """A handler of ours, whose problems become answers."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         try:
-            return await handler(request)
+            return await self._handler(request)
         except Problem as problem:
             return problem.response()
 
-    return answering
+
+def is_own(request: web.Request) -> bool:
+    """Whether a request is for what is here, which decides itself who may: what guards the
+    streams has nothing to add. A path alone does not tell, it may be the application's own."""
+    return isinstance(getattr(request.match_info.handler, "__self__", None), _Answering)
 
 
 def _counting(operations: Operations) -> Any:

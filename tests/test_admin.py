@@ -8,10 +8,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client.parser import text_string_to_metric_families
 
 from rtcstream import CommandError, Image, Stream, testing
-from rtcstream.admin import SIGNED_IN
+from rtcstream.admin import SIGNED_IN, is_own
 from rtcstream.negotiator import Sessions
 from rtcstream.operations import Operations, Reading
 from rtcstream.server import ServerOptions, listening
@@ -389,12 +390,21 @@ async def test_the_page_and_its_files(client: aiohttp.ClientSession, url: str) -
 
 
 async def test_an_application_keeps_its_own_routes(client: aiohttp.ClientSession) -> None:
-    """Where the application has /metrics, or anything of these, itself, that is what answers."""
+    """Where the application has /metrics, or anything of these, itself, that is what answers, and
+    what guards the application guards it."""
 
     async def own(request: web.Request) -> web.Response:
         return web.Response(text="mine")
 
-    app = web.Application()
+    guarded = []
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_own(request):
+            guarded.append(request.path)
+        return await handler(request)
+
+    app = web.Application(middlewares=[guard])
     app.router.add_get("/healthz", own)
     app.router.add_get("/metrics", own)
     async with listening(app, ServerOptions(port=0)) as url:
@@ -403,3 +413,4 @@ async def test_an_application_keeps_its_own_routes(client: aiohttp.ClientSession
                 assert await response.text() == "mine"
         async with client.get(url + "readyz") as response:
             assert response.status == 200
+        assert guarded == ["/healthz", "/metrics"]

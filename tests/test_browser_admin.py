@@ -86,7 +86,9 @@ async def test_a_visitor_is_shown_and_closed(
     await expect(page.locator("#nobody")).to_be_visible()
     await expect(rows).to_have_count(0)
     await until(lambda: not operations.sessions())
-    await expect(visitor.locator("body")).to_contain_text("closed by the operator")
+    await expect(visitor.locator("body")).to_contain_text(
+        "The operator of this server has ended it"
+    )
     await expect(page.locator("#streams tbody")).to_contain_text("1 by the operator")
 
 
