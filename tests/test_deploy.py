@@ -3,17 +3,24 @@
 import ast
 import asyncio
 import json
+import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from rtcstream import Image, Stream, __main__
 from rtcstream.server import ServerOptions, listening
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -94,3 +101,111 @@ def test_the_unit_is_valid_and_hardened(tmp_path: Path) -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)]
     got = subprocess.run(command, capture_output=True, text=True)
     assert got.returncode == 0, got.stdout
+
+
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+
+CONFIGURATION = """
+daemon off;
+pid {folder}/pid;
+error_log {folder}/errors;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/a;
+    proxy_temp_path {folder}/b;
+    fastcgi_temp_path {folder}/c;
+    uwsgi_temp_path {folder}/d;
+    scgi_temp_path {folder}/e;
+    {server}
+}}
+"""
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """Server-sent events: one now, the next when the first has been heard."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(b"data: first\n\n")
+    await request.app[HEARD].wait()
+    await response.write(b"data: second\n\n")
+    return response
+
+
+HEARD = web.AppKey("heard", asyncio.Event)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+@asynccontextmanager
+async def nginx(folder: Path, upstream: str) -> AsyncIterator[str]:
+    """nginx with what docs/deploy.md has for it, in front of a server; its address."""
+    [block] = re.findall(r"```nginx\n(.*?)```", (ROOT / "docs/deploy.md").read_text(), re.S)
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    made = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=example.com"),
+        *("-keyout", str(key), "-out", str(certificate)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await made.wait() == 0
+    port = free_port()
+    block = block.replace("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+    block = re.sub(r"http2 on;.*", "", block)  # Debian's nginx is older
+    block = block.replace("/etc/ssl/example.com.pem", str(certificate))
+    block = block.replace("/etc/ssl/example.com.key", str(key))
+    block = block.replace("http://127.0.0.1:8080/", upstream)
+    (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, server=block))
+    assert NGINX is not None
+    process = await asyncio.create_subprocess_exec(
+        *(NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "errors"))
+    )
+    try:
+        await until(lambda: (folder / "pid").exists() or process.returncode is not None)
+        assert process.returncode is None, (folder / "errors").read_text()
+        yield f"https://127.0.0.1:{port}/effect/"
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+@pytest.mark.skipif(NGINX is None, reason="no nginx here")
+async def test_nginx_as_the_docs_have_it(tmp_path: Path) -> None:
+    """Behind the nginx of docs/deploy.md the page, its description and offers come through, events
+    come as they are sent, and neither metrics nor strangers' hosts do."""
+    stream = Stream(same).app()
+    stream[HEARD] = asyncio.Event()
+    stream.router.add_get("/queue", events)
+    options = ServerOptions(
+        port=0, cors_origins=["https://example.com"], admin_token="a-token-that-nobody-guesses"
+    )
+    async with (
+        listening(stream, options) as upstream,
+        nginx(tmp_path, upstream) as url,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as client,
+    ):
+        headers = {"Host": "example.com", "Origin": "https://example.com"}
+        for path, status in (
+            ("", 200),
+            ("stream.json", 200),
+            ("healthz", 200),
+            ("readyz", 200),
+            ("metrics", 404),
+            ("admin/", 200),
+            ("admin/state.json", 401),
+        ):
+            async with client.get(url + path, headers=headers) as response:
+                assert response.status == status, path
+        sdp = headers | {"Content-Type": "application/sdp"}
+        async with client.post(url + "session", headers=sdp, data="v=0\r\n") as response:
+            assert response.status == 400
+            assert response.content_type == "application/problem+json"
+        async with client.get(url, headers={"Host": "evil.example"}) as response:
+            assert response.status == 403
+        async with client.get(url + "queue", headers=headers) as response:
+            assert await asyncio.wait_for(response.content.readline(), 5) == b"data: first\n"
+            stream[HEARD].set()
+            assert b"data: second" in await asyncio.wait_for(response.content.read(), 5)
