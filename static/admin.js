@@ -175,10 +175,12 @@ function streamRow(stream) {
 function fill(table, rows) {
   const body = /** @type {HTMLTableSectionElement} */ (table.querySelector("tbody"));
   const labels = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent ?? "");
+  const keys = new Set(rows.map(([key]) => key));
+  // First of all: a row that had to be moved would lose the focus.
+  for (const row of [...body.rows]) if (!keys.has(row.dataset.key ?? "")) row.remove();
   const had = new Map([...body.rows].map((row) => [row.dataset.key, row]));
   rows.forEach(([key, cells], number) => {
     const row = had.get(key) ?? body.insertRow();
-    had.delete(key);
     row.dataset.key = key;
     if (body.rows[number] !== row) body.insertBefore(row, body.rows[number]);
     cells.forEach(([text, mark], column) => {
@@ -194,7 +196,6 @@ function fill(table, rows) {
       state.dataset.state = state.textContent = text;
     });
   });
-  for (const row of had.values()) row.remove();
 }
 
 /** @param {string} id */

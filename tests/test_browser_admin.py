@@ -104,7 +104,9 @@ async def test_the_page_keeps_up(pages: Pages, url: str, operations: Operations)
         await rows.get_by_role("button").focus()
         async with testing.connect(sessions):
             await expect(rows).to_have_count(2)
-            await expect(page.locator(".figure p").first).to_have_text(re.compile("^2"))
+            await expect(page.locator(".figure p").first).to_have_text(
+                re.compile("^2"), timeout=10_000
+            )
             await expect(rows.first.get_by_role("button")).to_be_focused()
         await expect(rows).to_have_count(1)
         await expect(rows.first.get_by_role("button")).to_be_focused()
@@ -137,6 +139,5 @@ async def test_nothing_is_cut_off(
         await expect(page.locator("#sessions tbody tr")).to_have_count(1)
         wide = await page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width
-        await expect(page.get_by_role("button", name=re.compile("^Close"))).to_be_in_viewport(
-            ratio=0.0 if width == 360 else 1.0
-        )
+        box = await page.get_by_role("button", name=re.compile("^Close")).bounding_box()
+        assert box is not None and box["x"] + box["width"] <= width
