@@ -76,7 +76,8 @@ export class History {
     if (!context || !last) return this.#say(null);
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     const style = getComputedStyle(this.#canvas);
-    const high = Math.max(this.#least, ...this.#points.map(([, value]) => value)) * 1.1;
+    const most = Math.max(...this.#points.map(([, value]) => value));
+    const high = Math.max(this.#least, most) * 1.1;
     const floor = height - FOOT;
     const x = (/** @type {Point} */ [at]) => width - PAD - ((last[0] - at) / SECONDS) * (width - 2 * PAD);
     const y = (/** @type {Point} */ [, value]) => floor - (value / high) * (floor - PAD);
@@ -85,7 +86,10 @@ export class History {
     context.fillStyle = style.getPropertyValue("--muted");
     context.font = `11px ${style.fontFamily}`;
     context.strokeRect(0, Math.round(floor) + 0.5, width, 0);
+    context.textAlign = "left";
     context.fillText("10 min ago", 0, height - 3);
+    context.textAlign = "center";
+    context.fillText(`up to ${this.#show(most)[0]}`, width / 2, height - 3);
     context.textAlign = "right";
     context.fillText("now", width, height - 3);
 
