@@ -38,7 +38,8 @@ inside pip install --quiet --no-index --find-links /wheels 'rtcstream[metrics,uv
 rm -rf "$root/wheels"
 
 echo "== USER 10001"
-inside useradd --system --uid 10001 --home-dir /app --create-home rtcstream
+inside useradd --uid 10001 --shell /usr/sbin/nologin --home-dir /app --create-home rtcstream
+rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 du -sh --exclude=proc "$root" | sed 's/\t.*/ in all/'
 du -sh "$root/opt/rtcstream" | sed 's/\t.*/ of it are rtcstream and what it needs/'
 
