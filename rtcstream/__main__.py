@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from . import benching, loading, reload
+from . import benching, loading, logs, reload
 from .errors import CommandError
 from .gallery import Gallery
 from .limits import Limits
@@ -109,6 +109,20 @@ def parser() -> argparse.ArgumentParser:
         help=f"another bound than the default, of: {limits_in_words()}; may be repeated",
     )
     parser.add_argument(
+        "--drain-timeout",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long sessions may go on after Ctrl-C or SIGTERM; a second one ends them at once "
+        "(%(default)g)",
+    )
+    parser.add_argument(
+        "--admin-token",
+        metavar="TOKEN",
+        help="opens the page at /admin; better given as RTCSTREAM_ADMIN_TOKEN in the environment, "
+        "where other users of the machine do not see it",
+    )
+    parser.add_argument(
         "--reload", action="store_true", help="start again whenever a file of the program changes"
     )
     parser.add_argument(
@@ -116,6 +130,12 @@ def parser() -> argparse.ArgumentParser:
         default="warning",
         choices=["debug", "info", "warning", "error"],
         help="how much to log (%(default)s)",
+    )
+    parser.add_argument(
+        "--log-format",
+        default="text",
+        choices=["text", "json"],
+        help="lines for people, or a JSON object each (%(default)s)",
     )
     parser.add_argument("--list", action="store_true", help="list the examples and exit")
     return parser
@@ -131,18 +151,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return benching.main(given[1:])
     mine, program = _split(given)
     options = parser().parse_args(mine)
-    level = getattr(logging, options.log_level.upper())
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=level)
-    # aioice and aiortc tell at "info" what is of interest when debugging them only.
-    for noisy in ("aioice", "aiortc"):
-        quiet = level if level == logging.DEBUG else max(level, logging.WARNING)
-        logging.getLogger(noisy).setLevel(quiet)
+    logs.configure(getattr(logging, options.log_level.upper()), options.log_format)
     try:
         if options.list:
             _list()
             return 0
         if options.reload:
             mine.remove("--reload")
+            if options.drain_timeout:  # who saves a file wants to see what it does, now
+                mine += ["--drain-timeout", "0"]
             return reload.run(_watched(options.target), [*mine, "--", *program])
         sys.argv = [options.target or sys.argv[0], *program]
         serve(
@@ -161,6 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             auth_key=os.environ.get("RTCSTREAM_KEY") or None,
             trusted_proxies=options.trusted_proxy,
             limits=_limits(options.limit),
+            drain_timeout=options.drain_timeout,
+            admin_token=options.admin_token,
         )
     except CommandError as error:
         print(f"rtcstream: {error}", file=sys.stderr)

@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from aiohttp import web
@@ -81,7 +81,7 @@ class Access:
     """Lets in whom ``auth`` knows; see ``middleware``.
 
     ``key`` signs the cookies of who has signed in: with the same, and the same tokens, they are
-    good after a restart. ``public`` are paths that all may ask for. Raises ValueError.
+    good after a restart. ``public`` tells the requests that all may make. Raises ValueError.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Access:
         *,
         key: str | None = None,
         limits: Limits = DEFAULTS,
-        public: Collection[str] = (),
+        public: Callable[[web.Request], bool] = lambda request: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._authorize = auth if callable(auth) else None
@@ -99,7 +99,7 @@ class Access:
             raise ValueError("a key that signs cookies must have 32 characters or more")
         self._key = secrets.token_bytes(32) if key is None else key.encode()
         self._wrong = Buckets(limits.sign_ins, limits.sign_in_burst)
-        self._public = frozenset(public)
+        self._public = public
         self._clock = clock
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._page = SignInPage()
@@ -121,7 +121,7 @@ class Access:
                     return await self._on_sign_in(request)
                 if self._tokens is not None and request.rel_url.raw_path == str(sign_out.url_for()):
                     return self._on_sign_out(request)
-                if request.path in self._public or _is_preflight(request):
+                if self._public(request) or _is_preflight(request):
                     return await handler(request)
                 identity = await self.identity(request)
                 if identity is None:

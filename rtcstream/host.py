@@ -5,11 +5,12 @@ import logging
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from pyee.asyncio import AsyncIOEventEmitter
 
-from . import messages
+from . import logs, messages
 from .calls import AnyCall, Results, describe_error
 from .errors import MessageError, ResultError
 from .faults import WorkerError
@@ -47,6 +48,14 @@ class Host(AsyncIOEventEmitter):
         self._received_bytes = 0
         self._received_lock = threading.Lock()
         self._stats: dict[str, Any] = {}
+        self.doing: StateValue = "waiting"
+        """What was last told of the function."""
+        self.errors = 0
+        """How often the function, or what encodes for it, has failed."""
+        self.hangs = 0
+        """How often a call has not returned for ``HANG_TIMEOUT``."""
+        self.hanging = 0
+        """How many functions have not returned for ``hang_timeout``, as of the last second."""
 
     def end_soon(self, reason: str) -> None:
         """Begin to end; on the event loop."""
@@ -71,9 +80,11 @@ class Host(AsyncIOEventEmitter):
     # What the functions do: called on their worker threads
 
     def on_state(self, value: StateValue) -> None:
+        self.doing = value
         self._post(messages.State(value))
 
     def on_raised(self, call: AnyCall, error: BaseException) -> None:
+        self.errors += 1
         # What is wrong with a result is said in full by its words: no line raised it.
         cause = None if isinstance(error, ResultError) else error
         text = describe_error(error, call.signature)
@@ -95,6 +106,7 @@ class Host(AsyncIOEventEmitter):
                 self._say("error", f"a result cannot be sent: {error}")
 
     def on_encoder_error(self, error: BaseException) -> None:
+        self.errors += 1
         self._say("error", f"what was to be sent could not be encoded: {error}", error)
 
     # The Session protocol
@@ -143,7 +155,8 @@ class Host(AsyncIOEventEmitter):
         line = self._notices.say(level, str(text)[:2000], same)
         if line is not None:
             number = logging.getLevelNamesMapping()[level.upper()]
-            logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
+            with logs.about(self.id):  # what has no session of its own acts within somebody's
+                logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
             self._post(line)
 
     def _say_repeats(self) -> None:
@@ -153,13 +166,20 @@ class Host(AsyncIOEventEmitter):
     def note_abandoned(self, worker: Worker) -> None:
         """Say so if a worker's function still runs, some time after it was told to end."""
         if worker.running and worker.call.outlives_session:
-            logger.warning(
-                "%s has ended, but %s() has not returned; its thread is abandoned",
-                self.id[:6],
-                worker.call.signature.name,
-            )
+            with logs.about(self.id):
+                logger.warning(
+                    "%s has ended, but %s() has not returned; its thread is abandoned",
+                    self.id[:6],
+                    worker.call.signature.name,
+                )
 
-    def _say_hanging(self, complaints: list[str]) -> None:
-        self._runner.faults.count(hangs=len(complaints))
-        for text in complaints:
+    def _say_hanging(self, workers: Sequence[Worker]) -> None:
+        """Report those that have not returned for ``hang_timeout``, each hang once."""
+        if (seconds := self._runner.options.hang_timeout) is None:
+            return
+        said = [text for worker in workers if (text := worker.complaint(seconds)) is not None]
+        self.hanging = sum(worker.hangs for worker in workers)
+        self.hangs += len(said)
+        self._runner.faults.count(hangs=len(said))
+        for text in said:
             self._say("warning", text)

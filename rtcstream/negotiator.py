@@ -16,6 +16,7 @@ from .door import OVERLOAD, Door
 from .errors import ControlError, NegotiationError
 from .gate import GATE, Gate
 from .limits import DEFAULTS
+from .metrics import Ledger
 from .options import MediaOptions
 from .overload import Overload
 from .runner import Runner
@@ -66,6 +67,8 @@ class Sessions:
         self._closing = False
         self.gate = Gate(DEFAULTS)
         """Who is let in, where the application and those around it have no ``GATE``."""
+        self.ledger = Ledger()
+        """What they have done, those that have ended too."""
 
     @property
     def inputs(self) -> list[str]:
@@ -168,7 +171,8 @@ class Sessions:
         if gate is not None:
             gate.enter(session)
         self._sessions[session.id] = session
-        session.on("closed", lambda reason: self._forget(session.id))
+        self.ledger.open(session)
+        session.on("closed", lambda reason: self._forget(session, reason))
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
@@ -187,7 +191,6 @@ class Sessions:
                 ) from None
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
         session.on("closed", lambda reason: slot.release(ran=session.was_connected))
-        logger.info("%s begins: %s", session.id[:6], peer.address)
         return session, answer
 
     def _shared_run(self) -> SharedRun:
@@ -203,6 +206,8 @@ class Sessions:
         return self._run
 
     def _run_over(self) -> None:
+        if self._run is not None:
+            self.ledger.close_run(self._run)
         self._run = None
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
@@ -225,9 +230,36 @@ class Sessions:
     async def close(self, session: str) -> None:
         await self._find(session).end("stopped by the page")
 
+    @property
+    def name(self) -> str:
+        """The stream's."""
+        return str(self._description["name"])
+
+    def live(self) -> list[MediaSession]:
+        """The sessions that have not ended, half-open ones too."""
+        return list(self._sessions.values())
+
+    def look(self) -> Ledger:
+        """The ledger, as of now."""
+        self.ledger.look(self._sessions.values(), self._run)
+        return self.ledger
+
+    def look_at_run(self) -> None:
+        """Bring the ledger up to date with the shared run alone, if there is one."""
+        self.ledger.look([], self._run)
+
+    def hanging(self) -> int:
+        """How many of their functions do not return."""
+        shared = 0 if self._run is None else self._run.hanging
+        return shared + sum(session.hanging for session in self._sessions.values())
+
+    def refuse_more(self) -> None:
+        """Begin no more sessions."""
+        self._closing = True
+
     async def end_all(self, reason: str) -> None:
         """End every session, and begin no more."""
-        self._closing = True
+        self.refuse_more()
         self.door.close()
         if self._run is not None:
             self._run.end_soon(reason)
@@ -239,9 +271,10 @@ class Sessions:
             return self._sessions[session]
         raise session_not_found()
 
-    def _forget(self, session: str) -> None:
-        self._sessions.pop(session, None)
-        self._candidates.pop(session, None)
+    def _forget(self, session: MediaSession, reason: str) -> None:
+        del self._sessions[session.id]
+        self._candidates.pop(session.id, None)
+        self.ledger.close(session, reason)
 
 
 def _ice(request: web.Request) -> IceOptions:

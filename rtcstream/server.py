@@ -5,6 +5,8 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import math
+import os
 import signal
 import socket
 import ssl
@@ -19,6 +21,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
+from . import admin
 from .access import Access, Auth
 from .certificate import lan_addresses, self_signed
 from .door import OVERLOAD
@@ -26,6 +29,7 @@ from .errors import CommandError
 from .gate import GATE, Gate
 from .limits import DEFAULTS, Limits
 from .negotiator import ICE
+from .operations import Operations, serving
 from .overload import MAX_CPU, MAX_LAG, Overload
 from .signaling import CORS_ORIGINS, MAX_BODY, Origins, Proxies, trusted_hosts
 from .turn import Call, IceServers, ice_options
@@ -38,8 +42,7 @@ loading: ContextVar[bool] = ContextVar("loading", default=False)
 EVERYWHERE = ("0.0.0.0", "::", "")
 """Hosts that stand for all addresses of this machine."""
 
-ALWAYS_PUBLIC = ("/healthz", "/readyz")
-"""What a supervisor asks, who has no token."""
+ADMIN_TOKEN = "RTCSTREAM_ADMIN_TOKEN"
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests in progress get when the server ends."""
@@ -71,6 +74,8 @@ class ServeOptions(TypedDict, total=False):
     auth_key: str | None
     trusted_proxies: Sequence[str]
     limits: Limits
+    drain_timeout: float
+    admin_token: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +96,13 @@ class ServerOptions:
     auth_key: str | None = field(default=None, repr=False)
     trusted_proxies: Sequence[str] = ()
     limits: Limits = DEFAULTS
+    drain_timeout: float = 0.0
+    admin_token: str | None = None
+
+    @property
+    def operator_token(self) -> str | None:
+        """The admin token: given, or in the environment, where other users do not see it."""
+        return os.environ.get(ADMIN_TOKEN) if self.admin_token is None else self.admin_token
 
     def check(self) -> None:
         """Raise CommandError for options that do not go together, or files that are not there."""
@@ -105,6 +117,15 @@ class ServerOptions:
             raise CommandError(f"max_lag must be seconds above zero, not {self.max_lag}")
         if self.max_cpu is not None and not 0 < self.max_cpu <= 1:
             raise CommandError(f"max_cpu must be above 0 and at most 1, not {self.max_cpu}")
+        if not 0 <= self.drain_timeout < math.inf:
+            raise CommandError(
+                f"the drain timeout must be a number of seconds from 0, not {self.drain_timeout:g}"
+            )
+        if self.operator_token is not None:
+            try:
+                admin.check_token(self.operator_token)
+            except ValueError as error:
+                raise CommandError(str(error)) from None
 
     @property
     def secure(self) -> bool:
@@ -127,7 +148,9 @@ def serve(
     are believed what they say of a client's address, scheme and host. New sessions are turned
     away, or wait, from when the event loop is more than ``max_lag`` seconds late, or the process
     uses more than ``max_cpu`` of the machine's cores (0..1), until there is room again; None is no
-    such bound.
+    such bound. When it is to stop, sessions may go on for ``drain_timeout`` seconds; a second
+    signal ends them at once.
+    ``admin_token`` (or the environment's ``RTCSTREAM_ADMIN_TOKEN``) opens the page at ``/admin``.
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
@@ -154,13 +177,29 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _run(what: Servable | web.Application, options: ServerOptions) -> None:
     loop = asyncio.get_running_loop()
-    ending = asyncio.Event()
-    with _on_signals(loop, ending.set):
-        async with listening(what, options) as url:
+    operations = Operations(Overload(options.max_lag, options.max_cpu))
+    ending, at_once = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (at_once if ending.is_set() else ending).set()
+
+    with _on_signals(loop, end):
+        async with listening(what, options, operations) as url:
             name = "rtcstream" if isinstance(what, web.Application) else what.name
             print(f"{name} on {url}  (Ctrl-C ends it)")
             _explain(options, url)
             await ending.wait()
+            await _drain(operations, options.drain_timeout, at_once)
+
+
+async def _drain(operations: Operations, timeout: float, at_once: asyncio.Event) -> None:
+    """Let sessions come to their end for so long, or until there is no more time for it."""
+    draining = asyncio.ensure_future(operations.drain(timeout))
+    hurrying = asyncio.ensure_future(at_once.wait())
+    await asyncio.wait([draining, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, hurrying):
+        task.cancel()
+    await asyncio.gather(draining, hurrying, return_exceptions=True)
 
 
 @contextlib.contextmanager
@@ -207,10 +246,16 @@ def is_loopback(host: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def listening(what: Servable | web.Application, options: ServerOptions) -> AsyncIterator[str]:
+async def listening(
+    what: Servable | web.Application,
+    options: ServerOptions,
+    operations: Operations | None = None,
+) -> AsyncIterator[str]:
     """Serve inside the ``async with``; yields the URL. Raises CommandError."""
+    operations = operations or Operations(Overload(options.max_lag, options.max_cpu))
     application = _rooted(what, options)
-    overload = application[OVERLOAD] = Overload(options.max_lag, options.max_cpu)
+    application[OVERLOAD] = operations.overload
+    admin.setup(application, operations, options.operator_token)
     runner = web.AppRunner(
         application,
         shutdown_timeout=SHUTDOWN_TIMEOUT,
@@ -220,7 +265,9 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
         max_field_size=options.limits.header,
         max_headers=options.limits.headers,
     )
-    await runner.setup()
+    with _serving(operations):
+        await runner.setup()
+    watching = asyncio.create_task(operations.run())
     try:
         site = web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options))
         try:
@@ -228,10 +275,22 @@ async def listening(what: Servable | web.Application, options: ServerOptions) ->
         except OSError as error:
             raise CommandError(_cannot_listen(error, options)) from None
         port = runner.addresses[0][1]
-        async with overload:
+        async with operations.overload:
             yield f"{'https' if options.secure else 'http'}://{_shown(options.host)}:{port}/"
     finally:
+        watching.cancel()
         await runner.cleanup()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+
+@contextlib.contextmanager
+def _serving(operations: Operations) -> Iterator[None]:
+    token = serving.set(operations)
+    try:
+        yield
+    finally:
+        serving.reset(token)
 
 
 def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.Application:
@@ -261,7 +320,7 @@ def _guards(application: web.Application, options: ServerOptions) -> Iterator[Mi
     yield application[GATE].middleware()
     if options.auth is not None:
         access = Access(
-            options.auth, key=options.auth_key, limits=options.limits, public=ALWAYS_PUBLIC
+            options.auth, key=options.auth_key, limits=options.limits, public=admin.is_own
         )
         yield access.middleware(application)
 

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from aiortc import RTCDataChannel, RTCIceCandidate
 
-from . import messages
+from . import logs, messages
 from .buckets import Bucket
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError
@@ -74,6 +75,9 @@ class MediaSession(Host):
         self._messages = Bucket(ice.limits.messages, ice.limits.message_burst)
         self._refusals = Bucket(1.0, 1)
         self._connection.on("silence", self._on_silence)
+        self.opened_at = time.monotonic()
+        self.live = False
+        """Whether its connection has been there; before, it is half-open."""
         if shared is not None:
             shared.enter()
 
@@ -81,6 +85,12 @@ class MediaSession(Host):
 
     async def negotiate(self, offer: str) -> str:
         """The answer to an offer. Raises NegotiationError, after which the session is closed."""
+        with logs.about(self.id):
+            answer = await self._negotiate(offer)
+            logger.info("%s begins: %s", self.id[:6], self.peer.address)
+            return answer
+
+    async def _negotiate(self, offer: str) -> str:
         self._deadline = self._event_loop.call_later(
             CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
         )
@@ -103,6 +113,21 @@ class MediaSession(Host):
             await self.end("the offer was refused")
             raise
         return answer
+
+    @property
+    def wiring(self) -> Wiring:
+        """Its receivers, workers and senders."""
+        return self._wiring
+
+    @property
+    def hosts(self) -> list[Host]:
+        """Itself, and the shared run that it is a member of: where its function is."""
+        return [self] if self._shared is None else [self, self._shared]
+
+    @property
+    def messages_dropped(self) -> int:
+        """Messages to the page that were given up."""
+        return self._outbox.dropped
 
     @property
     def ufrag(self) -> str | None:
@@ -131,6 +156,7 @@ class MediaSession(Host):
         if state == "connected" and self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+            self.live = True
             if self._closing is None:
                 self._post(messages.State("waiting"))
                 self._wiring.start()
@@ -158,7 +184,8 @@ class MediaSession(Host):
 
     def end_soon(self, reason: str) -> None:
         if self._closing is None:
-            self._closing = self._event_loop.create_task(self._end(reason))
+            with logs.about(self.id):
+                self._closing = self._event_loop.create_task(self._end(reason))
 
     async def _end(self, reason: str) -> None:
         logger.info("%s ends: %s", self.id[:6], reason)
@@ -276,5 +303,4 @@ class MediaSession(Host):
                 logger.warning("%s %s: %d", self.id[:6], TOO_MUCH, dropped)
                 self._post(messages.Log("warning", TOO_MUCH, count=dropped))
             before, told = after, dropped
-            if (seconds := self._runner.options.hang_timeout) is not None:
-                self._say_hanging(self._wiring.complaints(longer_than=seconds))
+            self._say_hanging(self._wiring.workers)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from . import messages
+from . import logs, messages
 from .controls import Control, Values
 from .errors import NegotiationError
 from .generators import GeneratorRuns
@@ -117,7 +117,8 @@ class SharedRun(Host):
         if sends:
             self.source = member
         if self.worker is None:
-            self.worker = self._make_worker(wiring)
+            with logs.about(self.id):
+                self.worker = self._make_worker(wiring)
         if not self._watch(member, wiring) and not sends and not self.signature.out.results:
             raise NegotiationError("the offer takes nothing of what the stream gives")
         wiring.watched, wiring.timeline = self.worker, self.broadcast.timeline
@@ -232,9 +233,7 @@ class SharedRun(Host):
                 "stages": self.broadcast.timeline.summary(),
             }
             self._say_repeats()
-            timeout, worker = self._runner.options.hang_timeout, self.worker
-            if timeout is not None and worker is not None and (text := worker.complaint(timeout)):
-                self._say_hanging([text])
+            self._say_hanging([] if self.worker is None else [self.worker])
 
 
 def _say_slow(member: Member, slow: bool) -> None:

@@ -17,6 +17,7 @@ from .gate import GATE, Gate
 from .limits import Limits
 from .media import leave_room
 from .negotiator import ICE, Sessions
+from .operations import serving
 from .options import Codec, MediaOptions
 from .runner import HANG_TIMEOUT, Isolation, Runner, RunOptions
 from .server import ServeOptions, loading, serve
@@ -196,6 +197,8 @@ class Stream:
             await asyncio.to_thread(vpx.available)
             if self.options.hardware:
                 await asyncio.to_thread(h264.hardware)
+            if (operations := serving.get()) is not None:
+                operations.register(sessions)
 
         async def end_sessions(app: web.Application) -> None:
             await sessions.end_all("the server stopped")

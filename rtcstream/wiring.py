@@ -280,11 +280,6 @@ class Wiring:
             return True  # its function may be called late, or never
         return any(worker.has_begun for worker in self._running)
 
-    def complaints(self, longer_than: float) -> list[str]:
-        """What to say of functions that have not returned for so many seconds, once of each."""
-        said = [worker.complaint(longer_than) for worker in self.workers]
-        return [text for text in said if text is not None]
-
     def totals(self) -> tuple[float, int, int, int]:
         """Now, and since the beginning: frames in, frames out, bytes out."""
         video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
@@ -295,18 +290,24 @@ class Wiring:
         sent = sum(sender.bytes_sent for sender in self.senders)
         return time.monotonic(), self.frames_in, frames, sent
 
+    def dropped(self) -> int:
+        """Frames given up since the beginning, but for those of a shared run."""
+        video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
+        given_up = sum(each.dropped for each in (*self.workers, *self.receivers))
+        return given_up + sum(sender.slot.replaced for sender in video)
+
     def stats(
         self, seconds: float, frames_in: float, frames_out: float, sent: float
     ) -> messages.Stats:
         durations = [d for worker in self._running for d in list(worker.durations)]
         filters = [worker for worker in self._running if isinstance(worker, VideoFilter)]
         video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
-        dropped = sum(each.dropped for each in (*self._running, *self.receivers))
+        dropped = self.dropped() + (0 if self.watched is None else self.watched.dropped)
         return messages.Stats(
             fps_in=round(frames_in / seconds, 1),
             fps_out=round(frames_out / seconds, 1),
             function_ms=round(statistics.median(durations) * 1000, 2) if durations else None,
-            dropped=dropped + sum(sender.slot.replaced for sender in video),
+            dropped=dropped,
             bitrate=round(sent * 8 / seconds),
             size_in=filters[0].size_in if filters else None,
             size_out=video[0].size if video else None,

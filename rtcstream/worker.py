@@ -9,6 +9,7 @@ from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from . import logs
 from .calls import AnyCall, Results
 from .controls import Values
 from .errors import SessionClosed
@@ -53,9 +54,7 @@ class Worker:
         self._listener = listener
         self._names = [control.name for control in call.signature.controls]
         self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"rtcstream-{call.signature.name}", daemon=True
-        )
+        self._thread = logs.thread(self._run, f"rtcstream-{call.signature.name}")
 
     def start(self) -> None:
         self._thread.start()
@@ -85,6 +84,11 @@ class Worker:
             return None
         self._reported = since
         return f"{self.call.signature.name}() {self._stuck_how(longer_than)}"
+
+    @property
+    def hangs(self) -> bool:
+        """Whether there is a complaint of the call that runs."""
+        return self._reported is not None and self._reported == self._stuck_since
 
     @property
     def _stuck_since(self) -> float | None:

@@ -5,10 +5,10 @@ connected and when it ends is the negotiator's: nothing of `rtcstream` is import
 """
 
 from .body import MAX_BODY, read_text
-from .forwarded import Proxies
+from .forwarded import PASSED_ON, Proxies
 from .hosts import trusted_hosts
 from .negotiator import IDENTITY, Answer, Negotiator, identity_of
-from .origins import CORS_ORIGINS, Origins, origins_of
+from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins, origins_of
 from .problem import Problem, session_not_found
 from .routes import setup
 from .sdpfrag import (
@@ -24,6 +24,8 @@ __all__ = [
     "CORS_ORIGINS",
     "IDENTITY",
     "MAX_BODY",
+    "PASSED_ON",
+    "SAME_ORIGIN",
     "Answer",
     "Candidate",
     "CandidateError",

@@ -21,6 +21,9 @@ LONGEST = 4096
 """Characters of a header that is read; a chain of proxies takes a few hundred."""
 NAMES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
 
+PASSED_ON = web.RequestKey("rtcstream_passed_on", bool)
+"""Whether a request says that it was passed on, whoever is believed: `Proxies` takes that away."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -169,12 +172,12 @@ class Proxies:
             if client.host and host_name(client.host):
                 headers["Host"] = client.host
             scheme = (client.scheme or "").lower()
-            return await handler(
-                request.clone(
-                    headers=headers,
-                    scheme=scheme if scheme in ("http", "https") else request.scheme,
-                    remote=client.address or "",
-                )
+            made = request.clone(
+                headers=headers,
+                scheme=scheme if scheme in ("http", "https") else request.scheme,
+                remote=client.address or "",
             )
+            made[PASSED_ON] = True
+            return await handler(made)
 
         return believe

@@ -158,6 +158,9 @@ export function explainEnd(reason) {
       text: "It was stopped, or is being started again. See that it runs, then press Start.",
     };
   }
+  if (reason === "closed by the operator") {
+    return { title: "The session was closed", text: "The operator of this server has ended it." };
+  }
   if (reason === "the source has stopped") {
     return {
       title: "The source has left",

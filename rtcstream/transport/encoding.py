@@ -12,6 +12,7 @@ from typing import Protocol
 import av
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from .. import logs
 from .bitrate import Bitrate
 from .encoder import AudioEncoder, Encoded, VideoEncoder
 from .slot import Closed, Slot
@@ -66,8 +67,7 @@ class Encoding:
         self.ended = asyncio.Event()
         self._loop = loop
         self._sent = threading.Semaphore()
-        name = f"rtcstream-{kind}-encoder"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = logs.thread(self._run, f"rtcstream-{kind}-encoder")
 
     def join(self, viewer: Viewer) -> None:
         """Send what is encoded to this viewer, too; the first one starts the thread."""

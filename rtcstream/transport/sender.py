@@ -22,6 +22,7 @@ from aiortc.rtp import (
     RtcpSrPacket,
     unpack_remb_fci,
 )
+from aiortc.stats import RTCStatsReport
 
 from .bitrate import Bitrate, BitrateController
 from .broadcast import Broadcast
@@ -61,6 +62,7 @@ class MediaSender(RTCRtpSender):
     _RTCRtpSender__rtp_exited: asyncio.Event
     _RTCRtpSender__rtp_started: asyncio.Event
     _RTCRtpSender__rtp_timestamp: int
+    _RTCRtpSender__stats: RTCStatsReport
 
     def __init__(self, kind: str, transport: Any, clock: SourceClock) -> None:
         super().__init__(kind, transport)
