@@ -165,10 +165,14 @@ class MediaSession(Host):
                 self._ticking = self._event_loop.create_task(self._tick())
                 self._time.start()
                 self.emit("connected")
-        elif state == "failed":
-            self.end_soon("the connection was lost")
-        elif state == "closed":
-            self.end_soon("the peer closed the connection")
+        elif state in ("failed", "closed"):
+            self._outbox.close()  # nothing can be told any more: aiortc would log each attempt
+            if self._connection.gone:
+                self.end_soon("nothing was heard of the peer any more")
+            elif state == "failed":
+                self.end_soon("the connection was lost")
+            else:
+                self.end_soon("the peer closed the connection")
 
     def _on_silence(self, silent: bool) -> None:
         if self._closing is None:

@@ -30,6 +30,7 @@ async def test_sign_in_stream_and_sign_out(pages: Pages) -> None:
         await page.get_by_label("Token").fill(TOKEN)
         await page.keyboard.press("Enter")
         await expect(page).to_have_url(f"{url}?view=beside")
+        await expect(page.locator("#title")).to_have_text("Whose")
         await page.click("#start")
         await expect(page.get_by_text("ann is here")).to_be_visible(timeout=20_000)
         await page.click("#start")  # which is Stop by now
@@ -67,8 +68,10 @@ async def test_link_from_another_site(pages: Pages) -> None:
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
         await page.get_by_label("Token").fill(TOKEN)
         await page.keyboard.press("Enter")
-        await expect(page.locator("#start")).to_be_visible()
+        await expect(page.locator("#title")).to_have_text("Whose")
+        await page.wait_for_load_state("networkidle")
         await page.goto(f"{elsewhere}sign-in")
         await page.evaluate(leave)
         await expect(page).to_have_url(f"{url}?view=beside")
-        await expect(page.locator("#start")).to_be_visible()
+        await expect(page.locator("#title")).to_have_text("Whose")
+        await page.wait_for_load_state("networkidle")  # nothing fails when the server ends

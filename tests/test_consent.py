@@ -1,6 +1,7 @@
 """A peer that falls silent: noticed, forgiven when it is heard again, and gone after a while."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -27,8 +28,11 @@ def test_noticed_in_5_seconds_and_gone_in_15() -> None:
     assert consent.GONE + longest < 15
 
 
-async def test_silent_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence is told to who listens, and its end to the page; when it lasts, the session ends."""
+async def test_silent_peer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Silence is told to who listens, and its end to the page; when it lasts, the session ends, and
+    nothing is sent into the broken connection."""
     monkeypatch.setattr(consent, "INTERVAL", 0.05)
     monkeypatch.setattr(consent, "RETRANSMISSIONS", 0)
     monkeypatch.setattr(consent, "SILENT", 0.2)
@@ -47,7 +51,11 @@ async def test_silent_peer(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await told.get() is False
             assert "interrupted" in (await peer.message("log"))["message"]
             ice(peer).request_received = lambda *request: None
-            await peer.session.closed.wait()
+            ended: asyncio.Queue[str] = asyncio.Queue()
+            peer.session.on("closed", ended.put_nowait)
+            assert "nothing was heard" in await ended.get()
+        gc.collect()  # which is when asyncio tells of errors that nobody took
+        assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 async def test_peer_that_answers_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,11 +22,12 @@ class Consent:
 
     ``on_silence`` is called with True when nothing has been answered for a while, and with False
     when it is again. ``checked`` tells whether a valid check has come from the peer at all: it
-    knows the password of our answer, and receives where it says.
+    knows the password of our answer, and receives where it says; ``gone`` that it was given up.
     """
 
     def __init__(self, transport: RTCDtlsTransport, on_silence: Callable[[bool], None]) -> None:
         self.checked = False
+        self.gone = False
         self._on_silence = on_silence
         self._silent = False
         self._connection = transport.transport._connection
@@ -54,6 +55,7 @@ class Consent:
                     self._note(False)
         finally:
             notice.cancel()
+        self.gone = True
         connection._query_consent_task = None  # or else closing would cancel what closes
         await connection.close()
 

@@ -69,6 +69,11 @@ class PeerConnection(RTCPeerConnection):
         self.emit("silence", silent)
 
     @property
+    def gone(self) -> bool:
+        """Whether the peer fell silent, and was given up."""
+        return any(consent.gone for consent in self._consents)
+
+    @property
     def checked(self) -> bool:
         """Whether a valid check of the peer's ICE has come."""
         return any(consent.checked for consent in self._consents)
