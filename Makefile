@@ -84,6 +84,7 @@ system-test:
 	need chromium command -v chromium; \
 	need firefox-esr command -v firefox-esr; \
 	need espeak-ng command -v espeak-ng; \
+	need coturn command -v turnserver; \
 	if [ "$$(uname)" = Linux ]; then \
 		need libatomic1 $(call has_library,libatomic.so.1); \
 		need iproute2 command -v ip; \

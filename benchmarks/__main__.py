@@ -16,6 +16,7 @@ QUICK = {
     "mouth_to_ear": ["--rounds=1"],
     "cost": ["--rounds=2", "--seconds=4"],
     "loss": ["--rounds=1", "--seconds=10"],
+    "narrow": ["--rounds=1", "--seconds=8"],
     "control": ["--rounds=1", "--seconds=8"],
     "first_frame": ["--rounds=5"],
     "quality": ["--seconds=2"],

@@ -25,7 +25,7 @@ def check_rows(rows: Mapping[str, Row]) -> list[Check]:
     p50 = {name: each["p50"]["median"] for name, each in rows.items()}
     p95 = {name: each["p95"]["median"] for name, each in rows.items()}
     checks = []
-    for size in ("", ", 720p"):
+    for size, limit in (("", 5.0), (", 720p", 9.0)):
         ours, echo, fastrtc = (f"{name}{size}" for name in ("rtcstream", ECHO, "FastRTC"))
         slow = f"rtcstream, 50 ms{size}"
         if {ours, echo} <= rows.keys():
@@ -35,6 +35,9 @@ def check_rows(rows: Mapping[str, Row]) -> list[Check]:
             ]
         if {ours, fastrtc} <= rows.keys():
             checks.append(ratio(f"{ours}: p50, of FastRTC's", p50[ours], p50[fastrtc], 0.4))
+        if ours in rows and (server := rows[ours]["server"]) is not None:
+            claim = f"{ours}: p95 on the server, from a whole frame to its last packet"
+            checks.append(check(claim, server["median"], limit))
         if slow in rows:
             checks += [
                 check(f"{slow}: p50", p50[slow], FUNCTION + 35),

@@ -8,7 +8,7 @@ from .measure import BenchmarkError, Measurement
 
 
 class Round(TypedDict):
-    """One measurement; latencies in ms."""
+    """One measurement; latencies in ms, ``server`` the p95 of a frame's way through it."""
 
     p50: float
     p95: float
@@ -17,6 +17,7 @@ class Round(TypedDict):
     fps: float
     pictures: int
     unreadable: int
+    server: float | None
 
 
 class Spread(TypedDict):
@@ -33,6 +34,7 @@ class Row(TypedDict):
     p50: Spread
     p95: Spread
     fps: Spread
+    server: Spread | None
     codec: str | None
     size: tuple[int, int]
     rounds: list[Round]
@@ -59,6 +61,7 @@ def round_figures(seen: Measurement) -> Round:
         fps=(len(seen.times) - 1) / (seen.times[-1] - seen.times[0]),
         pictures=len(seen.latencies),
         unreadable=seen.unreadable,
+        server=None if seen.server is None else seen.server[1],
     )
 
 
@@ -74,10 +77,12 @@ def percentiles(latencies: Sequence[float], unreadable: int = 0) -> tuple[float,
 
 def row(measurements: Sequence[Measurement]) -> Row:
     rounds = [round_figures(seen) for seen in measurements]
+    servers = [each["server"] for each in rounds if each["server"] is not None]
     return Row(
         p50=spread([each["p50"] for each in rounds]),
         p95=spread([each["p95"] for each in rounds]),
         fps=spread([each["fps"] for each in rounds]),
+        server=spread(servers) if servers else None,
         codec=measurements[-1].codec,
         size=measurements[-1].size,
         rounds=rounds,

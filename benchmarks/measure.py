@@ -53,6 +53,7 @@ class Measurement:
     codec: str | None
     size: tuple[int, int]
     memory: list[tuple[float, float]]  # (seconds since the start, resident MB)
+    server: tuple[float, float] | None = None  # p50 and p95 in ms, from a frame to its packets
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ async def measure(
         codec=result["codec"],
         size=(result["size"][0], result["size"][1]),
         memory=memory,
+        server=result.get("server"),
     )
 
 

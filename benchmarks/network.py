@@ -1,4 +1,4 @@
-"""A network namespace of a benchmark's own, where packets can be lost. Linux only.
+"""A network namespace of a benchmark's own, where packets are lost, or few get through. Linux only.
 
 Root can make one; others where the kernel lets users have namespaces.
 """
@@ -48,6 +48,16 @@ def lose(percent: int) -> None:
     if percent:
         rule = f"meta l4proto udp numgen random mod 100 < {percent} counter drop"
         _run("nft", "add", "rule", *CHAIN.split(), *rule.split())
+
+
+def narrow(bits: int | None) -> None:
+    """From now on let so many bits a second through, both directions together, and queue what is
+    more for 0.3 s at most; None lets all through."""
+    if bits is None:
+        _run("tc", "qdisc", "replace", "dev", "lo", "root", "noqueue")
+    else:
+        limit = f"rate {bits}bit burst 16kb latency 300ms"
+        _run("tc", "qdisc", "replace", "dev", "lo", "root", "tbf", *limit.split())
 
 
 def lost() -> int:

@@ -7,10 +7,11 @@ from .figures import Growth, Row, Spread
 
 
 def latencies(rows: Mapping[str, Row]) -> Iterator[str]:
-    yield f"{'canvas to screen, ms':34}{'p50':>22}{'p95':>24}{'pictures/s':>12}"
+    yield f"{'canvas to screen, ms':34}{'p50':>22}{'p95':>24}{'pictures/s':>12}{'server, p95':>13}"
     for name, row in rows.items():
         yield f"{name:34}{_spread(row['p50']):>22}{_spread(row['p95']):>24}" + (
             f"{row['fps']['median']:12.1f}"
+            + (f"{row['server']['median']:13.1f}" if row["server"] is not None else "")
         )
     yield "The median of the rounds, and their least and most."
 

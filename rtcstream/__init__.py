@@ -17,10 +17,12 @@ from .errors import (
     SessionClosed,
     SignatureError,
 )
+from .limits import Limits
 from .server import serve
 from .stream import Stream
 from .takes import Recording, Utterance, VideoRecording
 from .transport.bitrate import Bitrate
+from .turn import IceServers
 from .types import (
     AudioChunk,
     Block,
@@ -52,9 +54,11 @@ __all__ = [
     "CommandError",
     "ControlError",
     "EncoderError",
+    "IceServers",
     "Image",
     "Label",
     "Limit",
+    "Limits",
     "Live",
     "MessageError",
     "NegotiationError",

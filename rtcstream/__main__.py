@@ -6,12 +6,15 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
-from . import benching, loading, reload
+from . import benching, loading, logs, reload
 from .errors import CommandError
 from .gallery import Gallery
+from .limits import Limits
 from .network import parse_range
+from .overload import MAX_CPU, MAX_LAG
 from .server import serve
 
 EPILOG = """\
@@ -73,6 +76,64 @@ def parser() -> argparse.ArgumentParser:
         help="this server's address as others see it (NAT, Docker); may be repeated",
     )
     parser.add_argument(
+        "--max-lag",
+        type=float,
+        default=MAX_LAG,
+        metavar="SECONDS",
+        help="turn new sessions away while the event loop is later than this; inf: never "
+        "(%(default)s)",
+    )
+    parser.add_argument(
+        "--max-cpu",
+        type=float,
+        default=MAX_CPU,
+        metavar="SHARE",
+        help="turn new sessions away while more of the machine's cores is used, 1: never "
+        "(%(default)s)",
+    )
+    parser.add_argument(
+        "--turn-secret",
+        metavar="SECRET",
+        help="shared with the TURN servers named without user and password (coturn: "
+        "use-auth-secret); better as RTCSTREAM_TURN_SECRET in the environment",
+    )
+    parser.add_argument(
+        "--token",
+        action="append",
+        default=[],
+        metavar="TOKEN",
+        help="let in only who has this; may be repeated. Better as RTCSTREAM_TOKEN in the "
+        "environment, where other users of the machine do not see it",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="believe what the proxy at this address or network says of clients; may be repeated",
+    )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help=f"another bound than the default, of: {limits_in_words()}; may be repeated",
+    )
+    parser.add_argument(
+        "--drain-timeout",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long sessions may go on after Ctrl-C or SIGTERM; a second one ends them at once "
+        "(%(default)g)",
+    )
+    parser.add_argument(
+        "--admin-token",
+        metavar="TOKEN",
+        help="opens the page at /admin; better given as RTCSTREAM_ADMIN_TOKEN in the environment, "
+        "where other users of the machine do not see it",
+    )
+    parser.add_argument(
         "--reload", action="store_true", help="start again whenever a file of the program changes"
     )
     parser.add_argument(
@@ -80,6 +141,12 @@ def parser() -> argparse.ArgumentParser:
         default="warning",
         choices=["debug", "info", "warning", "error"],
         help="how much to log (%(default)s)",
+    )
+    parser.add_argument(
+        "--log-format",
+        default="text",
+        choices=["text", "json"],
+        help="lines for people, or a JSON object each (%(default)s)",
     )
     parser.add_argument("--list", action="store_true", help="list the examples and exit")
     return parser
@@ -95,18 +162,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return benching.main(given[1:])
     mine, program = _split(given)
     options = parser().parse_args(mine)
-    level = getattr(logging, options.log_level.upper())
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=level)
-    # aioice and aiortc tell at "info" what is of interest when debugging them only.
-    for noisy in ("aioice", "aiortc"):
-        quiet = level if level == logging.DEBUG else max(level, logging.WARNING)
-        logging.getLogger(noisy).setLevel(quiet)
+    logs.configure(getattr(logging, options.log_level.upper()), options.log_format)
     try:
         if options.list:
             _list()
             return 0
         if options.reload:
             mine.remove("--reload")
+            if options.drain_timeout:  # who saves a file wants to see what it does, now
+                mine += ["--drain-timeout", "0"]
             return reload.run(_watched(options.target), [*mine, "--", *program])
         sys.argv = [options.target or sys.argv[0], *program]
         serve(
@@ -117,7 +181,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ssl_cert=options.ssl_cert,
             ssl_key=options.ssl_key,
             ice_servers=options.ice_server,
+            turn_secret=options.turn_secret or os.environ.get("RTCSTREAM_TURN_SECRET") or None,
             cors_origins=options.cors_origin,
+            max_lag=options.max_lag,
+            max_cpu=options.max_cpu,
+            auth=[*options.token, *os.environ.get("RTCSTREAM_TOKEN", "").split()] or None,
+            auth_key=os.environ.get("RTCSTREAM_KEY") or None,
+            trusted_proxies=options.trusted_proxy,
+            limits=_limits(options.limit),
+            drain_timeout=options.drain_timeout,
+            admin_token=options.admin_token,
             udp_port=options.udp_port,
             udp_ports=options.udp_ports and parse_range(options.udp_ports),
             public_ips=options.public_ip,
@@ -129,6 +202,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _limits(texts: list[str]) -> Limits:
+    try:
+        return Limits.parse(texts)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def limits_in_words() -> str:
+    return ", ".join(f"{field.name}={field.default}" for field in fields(Limits))
 
 
 def _split(given: list[str]) -> tuple[list[str], list[str]]:

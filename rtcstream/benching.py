@@ -17,6 +17,7 @@ from aiohttp import web
 
 from . import loading
 from .errors import CommandError
+from .limits import LIFTED
 from .negotiator import ICE
 from .stream import Stream
 from .transport.ice import LOOPBACK, IceOptions
@@ -66,6 +67,11 @@ async def measure(stream: Stream, sessions: int, seconds: float) -> Load:
     description = stream.describe()
     if "video" not in description["outputs"]:
         raise CommandError(f"bench loads streams that show video, and {stream.name} shows none")
+    limit = description["limits"]["concurrency_limit"]
+    if limit is not None and sessions > limit:
+        raise CommandError(
+            f"{stream.name} has concurrency_limit={limit}, and {sessions} are to come at once"
+        )
     memory_before = _resident()
     async with _serving(stream) as url, _visiting(url, sessions, seconds) as visitors:
         await _said(visitors, READY_SECONDS)
@@ -121,7 +127,7 @@ def _stages(stats: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
 
 @contextlib.asynccontextmanager
 async def _serving(stream: Stream) -> AsyncIterator[str]:
-    app = stream.app()
+    app = stream.app(limits=LIFTED)
     app[ICE] = IceOptions(addresses=LOOPBACK)
     runner = web.AppRunner(app)
     await runner.setup()

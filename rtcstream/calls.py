@@ -10,13 +10,14 @@ import threading
 import traceback
 from collections.abc import Awaitable, Generator, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import av
 
 from . import media
 from .annotations import SAMPLE_RATE, ResultSlot
 from .errors import ResultError, SessionClosed
+from .faults import WorkerError
 from .results import to_json
 from .samples import Mixer, Stereo
 from .signature import Signature
@@ -45,12 +46,61 @@ class Outcome:
     results: Results = ()
 
 
+class AnyCall(Protocol):
+    """What a worker thread needs of a function, wherever that runs."""
+
+    signature: Signature
+    starting: bool
+    """Whether a call waits for what is to run it, rather than for the function."""
+    outlives_session: bool
+    """Whether a call that never returns goes on when its session has ended."""
+    opened: bool
+    """Whether it is ready."""
+
+    @property
+    def keeps_instance(self) -> bool:
+        """Whether it has built a class's instance that another session's ``Call`` can inherit."""
+
+    @property
+    def clipped(self) -> int:
+        """Samples so far that were louder than full scale."""
+
+    def open(self) -> None:
+        """Get ready; raises what the class's constructor does."""
+
+    def of_picture(self, frame: av.VideoFrame, values: dict[str, Any]) -> Outcome:
+        """Call the function with a picture; raises what it does."""
+
+    def of_sound(self, block: Any, values: dict[str, Any]) -> Outcome:
+        """Call the function with a block of sound; raises the same."""
+
+    def generate(
+        self, given: Any, values: dict[str, Any]
+    ) -> Generator[Outcome | ResultError, None, None]:
+        """Run the generator, or call the function once."""
+
+    def cancel(self) -> None:
+        """The session has ended; from any thread."""
+
+    def interrupt(self) -> None:
+        """The run is over; from any thread."""
+
+    def resume(self) -> None:
+        """Another run begins."""
+
+    def close(self) -> None:
+        """End; raises what the class's ``close()`` does."""
+
+
 class Call:
-    """The function of one session, ready to be called.
+    """The function of one session, ready to be called on this thread.
 
     ``lock`` is held during a call of an instance, which all sessions share. Coroutines run on
     ``loop`` while the worker thread waits for them: so both kinds of function are one path.
     """
+
+    starting = False
+    outlives_session = True
 
     def __init__(
         self,
@@ -69,6 +119,10 @@ class Call:
         self._closed = False
         self._interrupted = False
         self._task: asyncio.Task[Any] | None = None
+
+    @property
+    def keeps_instance(self) -> bool:
+        return self.signature.kind == "class"
 
     @property
     def clipped(self) -> int:
@@ -90,6 +144,10 @@ class Call:
         form = self.signature.picture_in
         size = (frame.width, frame.height)
         image = frame if form is None or form == "frame" else media.to_array(frame, form)
+        return self.of_image(image, size, values)
+
+    def of_image(self, image: Any, size: tuple[int, int], values: dict[str, Any]) -> Outcome:
+        """The same with a picture as the function takes it; ``size`` is its (width, height)."""
         return self._outcome(self._call(image, values), size)
 
     def of_sound(self, block: Any, values: dict[str, Any]) -> Outcome:
@@ -340,6 +398,8 @@ def _kind(value: Any) -> str:
 def describe_error(error: BaseException, signature: Signature) -> str:
     """One line for the page: what was raised, and the line of the user's own code it came from."""
     name = signature.name
+    if isinstance(error, WorkerError):
+        return str(error)
     if isinstance(error, ResultError):
         return f"{name}(): {error}"
     text = f"{name}() raised {type(error).__name__}"

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, TypeAlias
 
-from .calls import Call, Outcome, Results
+from .calls import AnyCall, Outcome, Results
 from .chunks import ChunkPlayer
 from .controls import Values
 from .errors import ResultError
+from .faults import WorkerLost
 from .messages import StateValue
 from .playout import Performance, Playout, Tell
 from .takes import Recording, VideoRecording
@@ -41,7 +42,7 @@ class GeneratorRuns(Worker):
     CHUNK = 1 / 32
     """What a chunk counts for: most are paced by being played, but not one that is skipped."""
 
-    def __init__(self, call: Call, values: Values, playout: Playout, listener: Listener) -> None:
+    def __init__(self, call: AnyCall, values: Values, playout: Playout, listener: Listener) -> None:
         super().__init__(call, values, listener)
         self.run = 0
         self._playout = playout
@@ -56,6 +57,9 @@ class GeneratorRuns(Worker):
         self._tokens = float(self.BURST)
         self._filled = time.monotonic()
         self._playing = False
+        self._since: float | None = None
+        """When the run began, or was told to end."""
+        self._yielded = False
         take = call.signature.take_in
         turn = None if take is None else take.turn
         self._rest: StateValue = "listening" if turn else "finished"
@@ -89,15 +93,30 @@ class GeneratorRuns(Worker):
         """Whether a run is under way, or has yet to be heard to its end."""
         return self._playing
 
-    def hangs(self, longer_than: float) -> bool:
-        """Never: a generator may take its time."""
-        return False
+    @property
+    def has_begun(self) -> bool:
+        return bool(self.durations) or (self.calls > 0 and not self._playing)
+
+    @property
+    def _stuck_since(self) -> float | None:
+        # A generator may take its time, but not before its first yield, nor to end.
+        return self._since if self._superseded or not self._yielded else None
+
+    def _stuck_how(self, seconds: float) -> str:
+        if self._superseded:
+            return (
+                f"has not ended {seconds:g} seconds after it was told to; "
+                "the next run begins when it does"
+            )
+        return f"has yielded nothing for {seconds:g} seconds"
 
     def _supersede(self, wanted_at: float, at_once: bool = True) -> None:
         with self._lock:
             self._wanted_at = wanted_at
             if at_once:
                 self._superseded = True
+                if self._since is not None:
+                    self._since = time.monotonic()
                 self._playout.begin()  # from here on nothing of the old run is taken
                 self.call.interrupt()
             self._changed.set()
@@ -147,6 +166,7 @@ class GeneratorRuns(Worker):
     def _play(self) -> None:
         take = self._taken
         generator = self.call.generate(take, self._snapshot())
+        self._since, self._yielded = time.monotonic(), False
         try:
             items = self._timed(generator)
             if (chunk := self.call.signature.out.chunk) is not None:
@@ -158,6 +178,9 @@ class GeneratorRuns(Worker):
                     self._take(outcome)
         except (Superseded, Closed):
             pass
+        except WorkerLost:  # which is no end of its own
+            self.restart(debounce=0.0)
+            raise
         except (asyncio.CancelledError, futures.CancelledError):
             if not self._superseded:  # or else it is we who cancelled it
                 raise
@@ -165,6 +188,7 @@ class GeneratorRuns(Worker):
             try:
                 generator.close()
             finally:
+                self._since = None
                 if take is not None:
                     take.delete()
 
@@ -191,6 +215,7 @@ class GeneratorRuns(Worker):
             item = next(generator, None)
             if item is None:
                 return
+            self._yielded = True
             self.durations.append(time.monotonic() - asked)
             yield item
 

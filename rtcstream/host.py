@@ -5,16 +5,19 @@ import logging
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from pyee.asyncio import AsyncIOEventEmitter
 
-from . import messages
-from .calls import Call, Results, describe_error
+from . import logs, messages
+from .calls import AnyCall, Results, describe_error
 from .errors import MessageError, ResultError
+from .faults import WorkerError
 from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices
 from .results import to_json
+from .runner import Runner
 from .types import Peer
 from .worker import Worker
 
@@ -22,8 +25,6 @@ logger = logging.getLogger("rtcstream.session")
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that what ends may take."""
-HANG_TIMEOUT = 5.0
-"""Seconds after which a call that has not returned is reported."""
 RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
 """What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
 
@@ -35,17 +36,26 @@ class Host(AsyncIOEventEmitter):
     subclass's: one page, or all who watch.
     """
 
-    def __init__(self, id: str, peer: Peer, loop: AbstractEventLoop) -> None:
+    def __init__(self, id: str, peer: Peer, loop: AbstractEventLoop, runner: Runner) -> None:
         super().__init__()
         self.id = id
         self.state: dict[str, Any] = {}
         self.peer = peer
+        self._runner = runner
         self._event_loop = loop
         self._notices = Notices()
         self._received: deque[tuple[int, Any]] = deque()
         self._received_bytes = 0
         self._received_lock = threading.Lock()
         self._stats: dict[str, Any] = {}
+        self.doing: StateValue = "waiting"
+        """What was last told of the function."""
+        self.errors = 0
+        """How often the function, or what encodes for it, has failed."""
+        self.hangs = 0
+        """How often a call has not returned for ``HANG_TIMEOUT``."""
+        self.hanging = 0
+        """How many functions have not returned for ``hang_timeout``, as of the last second."""
 
     def end_soon(self, reason: str) -> None:
         """Begin to end; on the event loop."""
@@ -70,14 +80,18 @@ class Host(AsyncIOEventEmitter):
     # What the functions do: called on their worker threads
 
     def on_state(self, value: StateValue) -> None:
+        self.doing = value
         self._post(messages.State(value))
 
-    def on_raised(self, call: Call, error: BaseException) -> None:
+    def on_raised(self, call: AnyCall, error: BaseException) -> None:
+        self.errors += 1
         # What is wrong with a result is said in full by its words: no line raised it.
         cause = None if isinstance(error, ResultError) else error
         text = describe_error(error, call.signature)
         # One line of code raises one kind of error, whatever numbers are in its words.
         same = None if cause is None else f"{type(error).__name__} {text.rpartition(' (')[2]}"
+        if isinstance(error, WorkerError):
+            same = error.same
         self._say("error", text, cause, same)
 
     def on_warning(self, text: str) -> None:
@@ -92,6 +106,7 @@ class Host(AsyncIOEventEmitter):
                 self._say("error", f"a result cannot be sent: {error}")
 
     def on_encoder_error(self, error: BaseException) -> None:
+        self.errors += 1
         self._say("error", f"what was to be sent could not be encoded: {error}", error)
 
     # The Session protocol
@@ -140,7 +155,8 @@ class Host(AsyncIOEventEmitter):
         line = self._notices.say(level, str(text)[:2000], same)
         if line is not None:
             number = logging.getLevelNamesMapping()[level.upper()]
-            logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
+            with logs.about(self.id):  # what has no session of its own acts within somebody's
+                logger.log(number, "%s %s", self.id[:6], line.message, exc_info=error)
             self._post(line)
 
     def _say_repeats(self) -> None:
@@ -149,17 +165,21 @@ class Host(AsyncIOEventEmitter):
 
     def note_abandoned(self, worker: Worker) -> None:
         """Say so if a worker's function still runs, some time after it was told to end."""
-        if worker.running:
-            logger.warning(
-                "%s has ended, but %s() has not returned; its thread is abandoned",
-                self.id[:6],
-                worker.call.signature.name,
-            )
+        if worker.running and worker.call.outlives_session:
+            with logs.about(self.id):
+                logger.warning(
+                    "%s has ended, but %s() has not returned; its thread is abandoned",
+                    self.id[:6],
+                    worker.call.signature.name,
+                )
 
-    def _say_hanging(self, calls: list[Call]) -> None:
-        for call in calls:
-            self._say(
-                "warning",
-                f"{call.signature.name}() has not returned for {HANG_TIMEOUT:g} seconds; "
-                "nothing new comes until it does",
-            )
+    def _say_hanging(self, workers: Sequence[Worker]) -> None:
+        """Report those that have not returned for ``hang_timeout``, each hang once."""
+        if (seconds := self._runner.options.hang_timeout) is None:
+            return
+        said = [text for worker in workers if (text := worker.complaint(seconds)) is not None]
+        self.hanging = sum(worker.hangs for worker in workers)
+        self.hangs += len(said)
+        self._runner.faults.count(hangs=len(said))
+        for text in said:
+            self._say("warning", text)

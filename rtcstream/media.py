@@ -50,11 +50,21 @@ def leave_room() -> None:
 
 def to_array(frame: av.VideoFrame, channels: Channels) -> NDArray[np.uint8]:
     """The picture as uint8 ``(height, width, 3)``: writable, and nobody else's."""
-    if frame.format.name != "yuv420p":
-        frame = frame.reformat(format="yuv420p")
-    height, width = frame.height, frame.width
+    frame = to_yuv420p(frame)
+    return from_planes(planes(frame), frame.width, channels)
+
+
+def to_yuv420p(frame: av.VideoFrame) -> av.VideoFrame:
+    """The same picture in the codecs' own format."""
+    return frame if frame.format.name == "yuv420p" else frame.reformat(format="yuv420p")
+
+
+def from_planes(
+    sources: list[NDArray[np.uint8]], width: int, channels: Channels
+) -> NDArray[np.uint8]:
+    """The picture whose Y, U and V these are, as ``to_array`` gives it."""
+    height = sources[0].shape[0]
     picture = np.empty((height, width, 3), np.uint8)
-    sources = planes(frame)
     for top, rows in _strips(height, width):
         i420 = np.empty(((rows + 1) // 2 * 3, (width + 1) // 2 * 2), np.uint8)
         for target, source in zip(_planes_of_i420(i420), _rows(sources, top, rows), strict=True):
@@ -72,10 +82,22 @@ def to_frame(picture: Any, channels: Channels) -> av.VideoFrame:
 
     Takes what ``rtcstream.Image`` promises; raises ResultError saying what is wrong otherwise.
     """
-    colour = _to_colour(_to_uint8(_checked(picture)), channels)
+    colour = to_colour(picture, channels)
+    frame = av.VideoFrame(colour.shape[1], colour.shape[0], "yuv420p")
+    to_planes(colour, planes(frame), channels)
+    return frame
+
+
+def to_colour(picture: Any, channels: Channels) -> NDArray[np.uint8]:
+    """What ``to_frame`` takes as uint8 ``(height, width, 3)``; raises the same."""
+    return _to_colour(_to_uint8(_checked(picture)), channels)
+
+
+def to_planes(
+    colour: NDArray[np.uint8], targets: list[NDArray[np.uint8]], channels: Channels
+) -> None:
+    """Write a picture in colour to the Y, U and V of a yuv420p picture of its size."""
     height, width = colour.shape[:2]
-    frame = av.VideoFrame(width, height, "yuv420p")
-    targets = planes(frame)
     for top, rows in _strips(height, width):
         strip = colour[top : top + rows]
         if rows % 2 or width % 2:
@@ -83,7 +105,6 @@ def to_frame(picture: Any, channels: Channels) -> av.VideoFrame:
         i420 = np.asarray(cv2.cvtColor(strip, _TO_I420[channels]), np.uint8)
         for target, source in zip(_rows(targets, top, rows), _planes_of_i420(i420), strict=True):
             target[...] = source[: target.shape[0], : target.shape[1]]
-    return frame
 
 
 def _strips(height: int, width: int) -> list[tuple[int, int]]:

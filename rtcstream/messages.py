@@ -45,13 +45,14 @@ class Record:
 ClientMessage: TypeAlias = Set | ClientData | Run | Record
 
 
-def parse(text: str | bytes) -> ClientMessage:
-    """One message from the page. Raises MessageError saying what is wrong with it."""
+def parse(text: str | bytes, most: int = MAX_MESSAGE) -> ClientMessage:
+    """One message from the page, of up to ``most`` bytes. Raises MessageError saying what is wrong
+    with it."""
     if isinstance(text, bytes):
         raise MessageError("binary messages have no meaning here; send JSON text")
     size = len(text.encode("utf-8", "surrogatepass"))
-    if size > MAX_MESSAGE:
-        raise MessageError(f"the message has {size} bytes; at most {MAX_MESSAGE} are taken")
+    if size > most:
+        raise MessageError(f"the message has {size} bytes; at most {most} are taken")
     try:
         message = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except MessageError:
@@ -206,6 +207,14 @@ class Stats:
 
 
 @dataclass(frozen=True)
+class Time:
+    """How many seconds of a session's time are left."""
+
+    type: ClassVar[str] = "time"
+    remaining: float
+
+
+@dataclass(frozen=True)
 class End:
     """The last message of a session, with why it ends."""
 
@@ -214,7 +223,7 @@ class End:
 
 
 ServerMessage: TypeAlias = (
-    Controls | Error | Result | Log | State | Progress | ServerData | Stats | End
+    Controls | Error | Result | Log | State | Progress | ServerData | Stats | Time | End
 )
 
 

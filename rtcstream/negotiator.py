@@ -2,24 +2,33 @@
 
 import asyncio
 import logging
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 from aiortc import RTCIceCandidate
 
+from .access import signed_in
+from .admission import Admission, Slot
 from .controls import Control, Values
+from .door import OVERLOAD, Door
 from .errors import ControlError, NegotiationError
+from .gate import GATE, Gate
+from .limits import DEFAULTS
+from .metrics import Ledger
 from .options import MediaOptions
+from .overload import Overload
 from .resuming import Keeper, Keepsake, is_same
+from .runner import Runner
 from .session import MediaSession
+from .session_limits import SessionLimits
 from .shared import RunOver, SharedRun, SourceTaken
-from .signaling import Answer, Candidate, Fragment, Problem
+from .signaling import Answer, Candidate, Fragment, Problem, identity_of, session_not_found
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
 from .transport.ports import NoPortFree
+from .turn import resolved
 from .types import Peer
 from .wiring import NothingToView
 
@@ -32,9 +41,6 @@ NETWORK = web.AppKey("rtcstream_network", IceOptions)
 
 RESUME = "Rtcstream-Resume"
 """The header of a POST that names a session whose connection was lost."""
-
-MAX_CANDIDATES = 128
-"""Trickled candidates of one session: each may become a check to send."""
 
 RETRY_AFTER = "2"
 """Seconds after which there may be something to view."""
@@ -52,7 +58,12 @@ class Sessions:
         description: Mapping[str, Any],
         options: MediaOptions,
         shared: bool,
+        runner: Runner,
+        limits: SessionLimits,
+        admission: Admission,
     ) -> None:
+        self.door = Door(admission)
+        self._limits = limits
         self._signatures = signatures
         self._controls = controls
         self._description = description
@@ -60,10 +71,15 @@ class Sessions:
         self._shared = shared
         self._run: SharedRun | None = None
         self._sessions: dict[str, MediaSession] = {}
+        self._slots: dict[str, Slot] = {}
         self._candidates: dict[str, int] = {}
+        self.runner = runner
         self._keeper = Keeper()
-        self._shared_lock = threading.Lock()
         self._closing = False
+        self.gate = Gate(DEFAULTS)
+        """Who is let in, where the application and those around it have no ``GATE``."""
+        self.ledger = Ledger()
+        """What they have done, those that have ended too."""
 
     @property
     def inputs(self) -> list[str]:
@@ -79,16 +95,40 @@ class Sessions:
         return len(self._sessions)
 
     async def describe(self, request: web.Request) -> dict[str, Any]:
-        return {**self._description, "iceServers": list(self.ice_servers(request))}
+        ice = await resolved(_ice(request), identity_of(request))
+        servers = {"iceServers": [] if ice is None else list(ice.servers)}
+        failed = {"iceServersFailed": True} if ice is None else {}
+        visitor = {} if (known := signed_in(request)) is None else {"signedIn": known}
+        return {**self._description, **servers, **failed, **visitor}
 
-    def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
-        return _ice(request).servers
+    async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
+        ice = await resolved(_ice(request), identity_of(request))
+        return () if ice is None else ice.servers
+
+    def owner(self, session: str) -> str | None:
+        found = self._sessions.get(session)
+        return None if found is None else found.peer.identity
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
-        peer = Peer(request.remote, request.headers)
-        resume = request.headers.get(RESUME)
-        session, answer = await self.connect(offer, parameters, peer, _ice(request), resume)
+        identity = identity_of(request)
+        peer = Peer(request.remote or None, request.headers, identity)
+        gate = request.config_dict.get(GATE, self.gate)
+        ice = await resolved(_ice(request), identity) or replace(_ice(request), source=None)
+        ice = replace(ice, limits=gate.limits)
+        session, answer = await self.connect(
+            offer,
+            parameters,
+            peer,
+            ice,
+            gate,
+            request.config_dict.get(OVERLOAD),
+            request.headers.get(RESUME),
+        )
         return Answer(session.id, answer, session.ufrag or session.id[:8])
+
+    def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
+        self._check_open()
+        return self.door.queue(request.config_dict.get(OVERLOAD))
 
     async def connect(
         self,
@@ -96,38 +136,67 @@ class Sessions:
         parameters: Mapping[str, str],
         peer: Peer,
         ice: IceOptions,
+        gate: Gate | None = None,
+        overload: Overload | None = None,
         resume: str | None = None,
     ) -> tuple[MediaSession, str]:
-        """A new session and the answer to its offer, which goes on with the state of one that was
-        lost, if ``resume`` is its id. Raises Problem."""
+        """A new session and the answer to its offer, if there is room for it; the headers of
+        ``peer`` may carry a ticket, and ``gate`` bounds how many one address has. It goes on with
+        the state of one that was lost, if ``resume`` is its id. Raises Problem.
+        """
+        self._check_open()
+        slot = None
+        if resume is not None:
+            _take_first(Values(self._controls), parameters)  # or else the former one lives on
+            slot = await self._end_former(resume, peer)
+        if slot is None:
+            slot = self.door.admit(peer.headers, overload)
+        try:
+            return await self._connect(offer, parameters, peer, ice, slot, gate, resume)
+        except BaseException:
+            slot.release()
+            raise
+
+    def _check_open(self) -> None:
         if self._closing:
             raise Problem(503, "Stopping", "The server is stopping.", {"Retry-After": "5"})
+
+    async def _connect(
+        self,
+        offer: str,
+        parameters: Mapping[str, str],
+        peer: Peer,
+        ice: IceOptions,
+        slot: Slot,
+        gate: Gate | None,
+        resume: str | None,
+    ) -> tuple[MediaSession, str]:
+        self._check_open()
         run = self._shared_run() if self._shared else None
         values = Values(self._controls) if run is None else run.values
-        try:
-            if run is None:
-                values.first(parameters)
-            else:
-                run.first(parameters)
-        except ControlError as error:
-            raise Problem(400, "Control not accepted", f"{error}.") from None
-        kept = None if resume is None else await self._resume(resume, peer)
+        _take_first(values if run is None else run, parameters)
+        if gate is not None:
+            gate.admit(peer.address)
         session = MediaSession(
             self._signatures,
             values,
             peer,
             ice=ice,
-            shared_lock=self._shared_lock,
+            runner=self.runner,
             options=self._options,
             shared=run,
-            kept=kept,
+            stay=self._limits,
+            kept=None if resume is None else self._take_kept(resume, peer),
         )
+        if gate is not None:
+            gate.enter(session)
         self._sessions[session.id] = session
-        session.on("closed", lambda reason: self._forget(session))
+        self.ledger.open(session)
+        session.on("closed", lambda reason: self._forget(session, reason))
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
-            return await self.connect(offer, parameters, peer, ice, resume)
+            return await self._connect(offer, parameters, peer, ice, slot, gate, resume)
         except NothingToView as error:
             raise Problem(
                 409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}
@@ -140,19 +209,33 @@ class Sessions:
             raise Problem(503, "No UDP port free", detail, {"Retry-After": PORT_AFTER}) from None
         except NegotiationError as error:
             logger.debug("an offer was refused", exc_info=error)
+            if session.given_up:
+                raise Problem(
+                    503, "Too many visitors at once", "Try again.", {"Retry-After": "1"}
+                ) from None
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
-        logger.info("%s begins: %s", session.id[:6], peer.address)
+        self._slots[session.id] = slot
         return session, answer
 
-    async def _resume(self, name: str, peer: Peer) -> Keepsake | None:
-        """What a session leaves, which may not know yet that its visitor is elsewhere by now."""
-        for session in list(self._sessions.values()):
-            if name in session.names and is_same(session.peer, peer):
-                session.end_soon("it goes on in another connection", lost=True)
-                if self._shared:  # who sends to all does so until it is over
-                    await session.closed.wait()
-                return session.take_kept()
-        return self._keeper.take(name, peer)
+    async def _end_former(self, name: str, peer: Peer) -> Slot | None:
+        """End the session that a visitor comes from, if it does not know yet that it was lost; what
+        room it had goes on to the next."""
+        session = self._former(name, peer)
+        if session is None:
+            return None
+        session.end_soon("it goes on in another connection", lost=True)
+        if self._shared:  # who sends to all does so until it is over
+            await session.closed.wait()
+        return self._slots.pop(session.id, None)
+
+    def _take_kept(self, name: str, peer: Peer) -> Keepsake | None:
+        """What there is yet of a session that was lost."""
+        session = self._former(name, peer)
+        return self._keeper.take(name, peer) if session is None else session.take_kept()
+
+    def _former(self, name: str, peer: Peer) -> MediaSession | None:
+        known = (each for each in self._sessions.values() if name in each.names)
+        return next((each for each in known if is_same(each.peer, peer)), None)
 
     def _shared_run(self) -> SharedRun:
         """The run that all watch, or a new one."""
@@ -161,12 +244,14 @@ class Sessions:
                 self._signatures[0],
                 self._controls,
                 self._options,
-                self._shared_lock,
+                self.runner,
                 self._run_over,
             )
         return self._run
 
     def _run_over(self) -> None:
+        if self._run is not None:
+            self.ledger.close_run(self._run)
         self._run = None
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
@@ -178,10 +263,9 @@ class Sessions:
                 "The fragment is of another ICE generation; open a new session instead.",
             )
         count = self._candidates.get(session, 0) + len(fragment.candidates)
-        if count > MAX_CANDIDATES:
-            raise Problem(
-                400, "Too many candidates", f"At most {MAX_CANDIDATES} are taken in a session."
-            )
+        if count > found.limits.candidates:
+            most = found.limits.candidates
+            raise Problem(400, "Too many candidates", f"At most {most} are taken in a session.")
         self._candidates[session] = count
         for candidate in fragment.candidates:
             if is_usable_candidate(candidate.text.split()):
@@ -192,26 +276,64 @@ class Sessions:
             return
         await self._find(session).end("stopped by the page")
 
+    @property
+    def name(self) -> str:
+        """The stream's."""
+        return str(self._description["name"])
+
+    def live(self) -> list[MediaSession]:
+        """The sessions that have not ended, half-open ones too."""
+        return list(self._sessions.values())
+
+    def look(self) -> Ledger:
+        """The ledger, as of now."""
+        self.ledger.look(self._sessions.values(), self._run)
+        return self.ledger
+
+    def look_at_run(self) -> None:
+        """Bring the ledger up to date with the shared run alone, if there is one."""
+        self.ledger.look([], self._run)
+
+    def hanging(self) -> int:
+        """How many of their functions do not return."""
+        shared = 0 if self._run is None else self._run.hanging
+        return shared + sum(session.hanging for session in self._sessions.values())
+
+    def refuse_more(self) -> None:
+        """Begin no more sessions."""
+        self._closing = True
+
     async def end_all(self, reason: str) -> None:
         """End every session, and begin no more."""
-        self._closing = True
+        self.refuse_more()
+        self.door.close()
         self._keeper.close()
         if self._run is not None:
             self._run.end_soon(reason)
         await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))
+        await asyncio.to_thread(self.runner.close)
 
     def _find(self, session: str) -> MediaSession:
         if session in self._sessions:
             return self._sessions[session]
-        raise Problem(
-            404, "Session not found", "It has ended, or never was; open a new one with POST."
-        )
+        raise session_not_found()
 
-    def _forget(self, session: MediaSession) -> None:
-        self._sessions.pop(session.id, None)
+    def _forget(self, session: MediaSession, reason: str) -> None:
+        del self._sessions[session.id]
         self._candidates.pop(session.id, None)
+        self.ledger.close(session, reason)
+        if (slot := self._slots.pop(session.id, None)) is not None:
+            slot.release(ran=session.was_connected)
         if (kept := session.take_kept()) is not None:
             self._keeper.keep(kept)
+
+
+def _take_first(values: Values | SharedRun, parameters: Mapping[str, str]) -> None:
+    """Take the first values of a query. Raises Problem."""
+    try:
+        values.first(parameters)
+    except ControlError as error:
+        raise Problem(400, "Control not accepted", f"{error}.") from None
 
 
 def _ice(request: web.Request) -> IceOptions:

@@ -39,7 +39,7 @@ class Keepsake:
 def is_same(one: Peer, other: Peer) -> bool:
     """Whether both are the same visitor, as far as it is known who they are; an id that nobody can
     guess has to do otherwise."""
-    return getattr(one, "identity", None) == getattr(other, "identity", None)
+    return one.identity == other.identity
 
 
 class Keeper:

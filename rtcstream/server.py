@@ -5,25 +5,36 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import math
+import os
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Middleware
 
+from . import admin
+from .access import Access, Auth
 from .certificate import lan_addresses, self_signed
+from .door import OVERLOAD
 from .errors import CommandError
+from .gate import GATE, Gate
+from .limits import DEFAULTS, Limits
 from .negotiator import ICE, NETWORK
 from .network import UdpOptions, opened
-from .signaling import CORS_ORIGINS, Origins, trusted_hosts
+from .operations import Operations, serving
+from .overload import MAX_CPU, MAX_LAG, Overload
+from .signaling import CORS_ORIGINS, MAX_BODY, Origins, Proxies, trusted_hosts
 from .transport.ice import IceOptions
+from .turn import Call, IceServers, ice_options
 
 logger = logging.getLogger("rtcstream")
 
@@ -32,6 +43,8 @@ loading: ContextVar[bool] = ContextVar("loading", default=False)
 
 EVERYWHERE = ("0.0.0.0", "::", "")
 """Hosts that stand for all addresses of this machine."""
+
+ADMIN_TOKEN = "RTCSTREAM_ADMIN_TOKEN"
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests in progress get when the server ends."""
@@ -54,8 +67,17 @@ class ServeOptions(TypedDict, total=False):
     https: bool
     ssl_cert: str | Path | None
     ssl_key: str | Path | None
-    ice_servers: Iterable[str | Mapping[str, Any]]
+    ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers
+    turn_secret: str | None
     cors_origins: Sequence[str]
+    max_lag: float | None
+    max_cpu: float | None
+    auth: Auth | None
+    auth_key: str | None
+    trusted_proxies: Sequence[str]
+    limits: Limits
+    drain_timeout: float
+    admin_token: str | None
     udp_port: int | None
     udp_ports: tuple[int, int] | None
     public_ips: Sequence[str]
@@ -70,8 +92,23 @@ class ServerOptions:
     https: bool = False
     ssl_cert: str | Path | None = None
     ssl_key: str | Path | None = None
-    ice_servers: Iterable[str | Mapping[str, Any]] = ()
+    ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers = ()
+    turn_secret: str | None = field(default=None, repr=False)
     cors_origins: Sequence[str] = ()
+    max_lag: float | None = MAX_LAG
+    max_cpu: float | None = MAX_CPU
+    auth: Auth | None = field(default=None, repr=False)
+    auth_key: str | None = field(default=None, repr=False)
+    trusted_proxies: Sequence[str] = ()
+    limits: Limits = DEFAULTS
+    drain_timeout: float = 0.0
+    admin_token: str | None = None
+
+    @property
+    def operator_token(self) -> str | None:
+        """The admin token: given, or in the environment, where other users do not see it."""
+        return os.environ.get(ADMIN_TOKEN) if self.admin_token is None else self.admin_token
+
     udp_port: int | None = None
     udp_ports: tuple[int, int] | None = None
     public_ips: Sequence[str] = ()
@@ -85,6 +122,19 @@ class ServerOptions:
         for path in (self.ssl_cert, self.ssl_key):
             if path is not None and not Path(path).is_file():
                 raise CommandError(f"there is no file {str(path)!r}")
+        if self.max_lag is not None and not self.max_lag > 0:
+            raise CommandError(f"max_lag must be seconds above zero, not {self.max_lag}")
+        if self.max_cpu is not None and not 0 < self.max_cpu <= 1:
+            raise CommandError(f"max_cpu must be above 0 and at most 1, not {self.max_cpu}")
+        if not 0 <= self.drain_timeout < math.inf:
+            raise CommandError(
+                f"the drain timeout must be a number of seconds from 0, not {self.drain_timeout:g}"
+            )
+        if self.operator_token is not None:
+            try:
+                admin.check_token(self.operator_token)
+            except ValueError as error:
+                raise CommandError(str(error)) from None
         _ = self.udp
 
     @property
@@ -106,6 +156,16 @@ def serve(
     ``host`` is the address to listen on (``"0.0.0.0"``: all), ``port`` 0 takes a free one.
     ``https`` serves with a self-signed certificate made on the spot, for phones on the same
     network; ``ssl_cert`` and ``ssl_key`` are files of a real one. ``ice_servers`` and
+    ``cors_origins`` are as in ``Stream.app``, for all that is served here, and so are ``auth`` and
+    ``limits``; ``auth_key``, 32 characters or more, makes sign-ins outlast a restart.
+    ``turn_secret`` is what the TURN servers named without user and password share with us
+    (coturn's ``use-auth-secret``). ``trusted_proxies`` are addresses or networks of proxies, which
+    are believed what they say of a client's address, scheme and host. New sessions are turned
+    away, or wait, from when the event loop is more than ``max_lag`` seconds late, or the process
+    uses more than ``max_cpu`` of the machine's cores (0..1), until there is room again; None is no
+    such bound. When it is to stop, sessions may go on for ``drain_timeout`` seconds; a second
+    signal ends them at once.
+    ``admin_token`` (or the environment's ``RTCSTREAM_ADMIN_TOKEN``) opens the page at ``/admin``.
     ``cors_origins`` are as in ``Stream.app``, for all that is served here. Media take ``udp_port``
     for all peers together, or ports from the first to the last of ``udp_ports``; any free ones by
     default. ``public_ips`` are announced in place of this machine's own addresses, where others
@@ -136,13 +196,29 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _run(what: Servable | web.Application, options: ServerOptions) -> None:
     loop = asyncio.get_running_loop()
-    ending = asyncio.Event()
-    with _on_signals(loop, ending.set):
-        async with listening(what, options) as url:
+    operations = Operations(Overload(options.max_lag, options.max_cpu))
+    ending, at_once = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (at_once if ending.is_set() else ending).set()
+
+    with _on_signals(loop, end):
+        async with listening(what, options, operations) as url:
             name = "rtcstream" if isinstance(what, web.Application) else what.name
             print(f"{name} on {url}  (Ctrl-C ends it)")
             _explain(options, url)
             await ending.wait()
+            await _drain(operations, options.drain_timeout, at_once)
+
+
+async def _drain(operations: Operations, timeout: float, at_once: asyncio.Event) -> None:
+    """Let sessions come to their end for so long, or until there is no more time for it."""
+    draining = asyncio.ensure_future(operations.drain(timeout))
+    hurrying = asyncio.ensure_future(at_once.wait())
+    await asyncio.wait([draining, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, hurrying):
+        task.cancel()
+    await asyncio.gather(draining, hurrying, return_exceptions=True)
 
 
 @contextlib.contextmanager
@@ -165,6 +241,10 @@ def _explain(options: ServerOptions, url: str) -> None:
     if options.host in EVERYWHERE and (addresses := lan_addresses()):
         others = " or ".join(url.replace("localhost", address) for address in addresses)
         print(f"On other machines of the same network: {others}")
+    if options.auth is not None and not (
+        options.secure or options.trusted_proxies or is_loopback(options.host)
+    ):
+        print("Without https, tokens and cookies can be read on the way here: use --https.")
     if options.https and options.ssl_cert is None:
         print("The certificate is self-signed: a browser asks once whether to trust it.")
     elif not options.secure and not is_loopback(options.host):
@@ -185,24 +265,37 @@ def is_loopback(host: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def listening(what: Servable | web.Application, options: ServerOptions) -> AsyncIterator[str]:
+async def listening(
+    what: Servable | web.Application,
+    options: ServerOptions,
+    operations: Operations | None = None,
+) -> AsyncIterator[str]:
     """Serve inside the ``async with``; yields the URL. Raises CommandError."""
-    async with (
-        opened(options.udp) as network,
-        _site(_rooted(what, options, network), options) as url,
-    ):
-        yield url
+    operations = operations or Operations(Overload(options.max_lag, options.max_cpu))
+    async with opened(options.udp) as network:
+        application = _rooted(what, options, network)
+        application[OVERLOAD] = operations.overload
+        admin.setup(application, operations, options.operator_token)
+        async with _site(application, options, operations) as url:
+            yield url
 
 
 @contextlib.asynccontextmanager
-async def _site(application: web.Application, options: ServerOptions) -> AsyncIterator[str]:
+async def _site(
+    application: web.Application, options: ServerOptions, operations: Operations
+) -> AsyncIterator[str]:
     runner = web.AppRunner(
         application,
         shutdown_timeout=SHUTDOWN_TIMEOUT,
         auto_decompress=False,  # nobody has reason to compress an offer, and a bomb is small
         logger=_http_log(),
+        max_line_size=options.limits.header,
+        max_field_size=options.limits.header,
+        max_headers=options.limits.headers,
     )
-    await runner.setup()
+    with _serving(operations):
+        await runner.setup()
+    watching = asyncio.create_task(operations.run())
     try:
         site = web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options))
         try:
@@ -210,9 +303,22 @@ async def _site(application: web.Application, options: ServerOptions) -> AsyncIt
         except OSError as error:
             raise CommandError(_cannot_listen(error, options)) from None
         port = runner.addresses[0][1]
-        yield f"{'https' if options.secure else 'http'}://{_shown(options.host)}:{port}/"
+        async with operations.overload:
+            yield f"{'https' if options.secure else 'http'}://{_shown(options.host)}:{port}/"
     finally:
+        watching.cancel()
         await runner.cleanup()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+
+@contextlib.contextmanager
+def _serving(operations: Operations) -> Iterator[None]:
+    token = serving.set(operations)
+    try:
+        yield
+    finally:
+        serving.reset(token)
 
 
 def _rooted(
@@ -220,18 +326,34 @@ def _rooted(
 ) -> web.Application:
     application = what if isinstance(what, web.Application) else what.app()
     try:
-        ice = IceOptions.of(options.ice_servers)
+        ice = ice_options(options.ice_servers, options.turn_secret)
         origins = Origins(options.cors_origins)
+        guards = [*_guards(application, options)]
     except ValueError as error:
         raise CommandError(str(error)) from None
     application[NETWORK] = network
-    if ice.servers:
+    if ice.servers or ice.source:
         application[ICE] = ice
     if options.cors_origins:
         application[CORS_ORIGINS] = origins
     names = [*options.cors_origins, options.host, socket.gethostname()]
-    application.middlewares.insert(0, trusted_hosts([*names, f"{socket.gethostname()}.local"]))
+    hosts = trusted_hosts([*names, f"{socket.gethostname()}.local"])
+    # Both the Host that came and the one that a proxy tells of: many pass on what clients tell.
+    application.middlewares[0:0] = [hosts, guards[0], hosts, *guards[1:]]
     return application
+
+
+def _guards(application: web.Application, options: ServerOptions) -> Iterator[Middleware]:
+    """Who a request is of, how many there may be, and whether it is let in; from outside in."""
+    yield Proxies(options.trusted_proxies).middleware()
+    application[MAX_BODY] = options.limits.body
+    application[GATE] = Gate(options.limits)
+    yield application[GATE].middleware()
+    if options.auth is not None:
+        access = Access(
+            options.auth, key=options.auth_key, limits=options.limits, public=admin.is_own
+        )
+        yield access.middleware(application)
 
 
 def _tls(options: ServerOptions) -> ssl.SSLContext | None:

@@ -3,21 +3,23 @@
 import asyncio
 import logging
 import secrets
-import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from aiortc import RTCDataChannel, RTCIceCandidate
 
-from . import messages
-from .calls import Call
+from . import logs, messages
+from .buckets import Bucket
 from .controls import Values
 from .errors import ControlError, MessageError, NegotiationError
-from .host import CLOSE_TIMEOUT, HANG_TIMEOUT, Host
-from .messages import ServerMessage
+from .host import CLOSE_TIMEOUT, Host
+from .messages import ServerMessage, StateValue
 from .options import MediaOptions
 from .outbox import Outbox
 from .resuming import Keepsake
+from .runner import Runner
+from .session_limits import SessionLimits, TimeKeeper
 from .shared import SharedRun
 from .signature import Signature
 from .transport.ice import IceOptions
@@ -30,16 +32,19 @@ logger = logging.getLogger("rtcstream.session")
 CONNECT_TIMEOUT = 12.0
 """Seconds from the offer until media can flow; an offer that takes longer is given up."""
 CHANNELS = ("rtcstream", "rtcstream-set")
+TOO_FAST = "more messages come than the server takes (%g a second): this one changed nothing"
 TOO_MUCH = "a message was given up: more come than the page takes; the oldest results go first"
 
 
 class MediaSession(Host):
     """A visitor's session, made from an offer; it is also the ``Session`` that functions get.
 
-    Emits ``"closed"`` with the reason, once, when all of it has been freed. The methods of the
-    ``Session`` protocol work from any thread, all others belong to the event loop. In a ``shared``
-    run it is a member only: the function, its values and its session are the run's. It goes on with
-    what was ``kept`` of one whose connection was lost, and is lost itself with a keepsake in turn.
+    Emits ``"connected"`` when media can flow, and ``"closed"`` with the reason, once, when all of
+    it has been freed; and ``"silence"``, with whether nothing is heard of the peer any more. The
+    methods of the ``Session`` protocol work from any thread, all others belong to the event loop.
+    In a ``shared`` run it is a member only: the function, its values and its session are the run's.
+    It goes on with what was ``kept`` of one whose connection was lost, and is lost itself with a
+    keepsake in turn.
     """
 
     def __init__(
@@ -49,12 +54,13 @@ class MediaSession(Host):
         peer: Peer,
         *,
         ice: IceOptions,
-        shared_lock: threading.Lock,
+        runner: Runner,
         options: MediaOptions,
+        stay: SessionLimits,
         shared: SharedRun | None = None,
         kept: Keepsake | None = None,
     ) -> None:
-        super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop())
+        super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop(), runner)
         self.names = {self.id} if kept is None else {self.id, *kept.names}
         """The ids by which the page may know it, until it is connected."""
         self.kept = kept
@@ -70,10 +76,18 @@ class MediaSession(Host):
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("datachannel", self._on_channel)
         self._wiring = Wiring(self._connection, values, self, options)
-        self._lock = shared_lock
+        self._time = TimeKeeper(stay, self._has_begun, self._post, self.end_soon)
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self.given_up = False
+        self.limits = ice.limits
+        self._messages = Bucket(ice.limits.messages, ice.limits.message_burst)
+        self._refusals = Bucket(1.0, 1)
+        self._connection.on("silence", self._on_silence)
+        self.opened_at = time.monotonic()
+        self.live = False
+        """Whether its connection has been there; before, it is half-open."""
         if shared is not None:
             shared.enter()
 
@@ -81,6 +95,15 @@ class MediaSession(Host):
 
     async def negotiate(self, offer: str) -> str:
         """The answer to an offer. Raises NegotiationError, after which the session is closed."""
+        with logs.about(self.id):
+            answer = await self._negotiate(offer)
+            logger.info("%s begins: %s", self.id[:6], self.peer.address)
+            return answer
+
+    async def _negotiate(self, offer: str) -> str:
+        self._deadline = self._event_loop.call_later(
+            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time", True
+        )
         try:
             await self._connection.accept(offer)
             for transceiver in self._connection.getTransceivers():
@@ -89,7 +112,7 @@ class MediaSession(Host):
                 self._shared.join(self, self._wiring)
             else:
                 for number, signature in enumerate(self._signatures):
-                    call = Call(signature, self, self._event_loop, self._lock)
+                    call = self._runner.call(signature, self, self._event_loop)
                     self._wiring.connect(call, counted=number == 0)
             answer = await self._connection.answer()
             if self._shared is not None:
@@ -99,15 +122,37 @@ class MediaSession(Host):
         except BaseException:
             await self.end("the offer was refused", lost=True)
             raise
-        self._deadline = self._event_loop.call_later(
-            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time", True
-        )
         return answer
+
+    @property
+    def wiring(self) -> Wiring:
+        """Its receivers, workers and senders."""
+        return self._wiring
+
+    @property
+    def hosts(self) -> list[Host]:
+        """Itself, and the shared run that it is a member of: where its function is."""
+        return [self] if self._shared is None else [self, self._shared]
+
+    @property
+    def messages_dropped(self) -> int:
+        """Messages to the page that were given up."""
+        return self._outbox.dropped
 
     @property
     def ufrag(self) -> str | None:
         """The peer's ICE username fragment."""
         return self._connection.remote_ufrag
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether media could flow at any time."""
+        return self._ticking is not None
+
+    @property
+    def checked(self) -> bool:
+        """Whether a valid check of the peer's ICE has come: it is no ghost."""
+        return self._connection.checked
 
     async def add_candidate(self, candidate: RTCIceCandidate) -> None:
         """A trickled candidate; nothing happens once the session ends."""
@@ -121,6 +166,7 @@ class MediaSession(Host):
         if state == "connected" and self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+            self.live = True
             if self._closing is None:
                 self._post(messages.State("waiting"))
                 self._wiring.start(self.kept.workers if self.kept is not None else ())
@@ -128,10 +174,23 @@ class MediaSession(Host):
                 if self._shared is not None:
                     self._shared.begin(self)
                 self._ticking = self._event_loop.create_task(self._tick())
-        elif state == "failed" or (state == "closed" and self._connection.is_lost):
-            self.end_soon("the connection was lost", lost=True)
-        elif state == "closed":
-            self.end_soon("the peer closed the connection")
+                self._time.start()
+                self.emit("connected")
+        elif state in ("failed", "closed"):
+            self._outbox.close()  # nothing can be told any more: aiortc would log each attempt
+            if self._connection.gone:
+                self.end_soon("nothing was heard of the peer any more", lost=True)
+            elif state == "failed":
+                self.end_soon("the connection was lost", lost=True)
+            else:
+                self.end_soon("the peer closed the connection")
+
+    def _on_silence(self, silent: bool) -> None:
+        if self._closing is None:
+            logger.info("%s %s", self.id[:6], "falls silent" if silent else "is heard again")
+            if not silent:  # while it is, it can be told nothing
+                self._say("warning", "the connection was interrupted for some seconds")
+            self.emit("silence", silent)
 
     async def end(self, reason: str, lost: bool = False) -> None:
         """End the session and free all of it; returns when that is done, however often called."""
@@ -152,7 +211,8 @@ class MediaSession(Host):
             workers = self._wiring.keep()
             if self.state or any(workers):
                 self.kept = Keepsake(self.state, workers, self.peer, self.names)
-        self._closing = self._event_loop.create_task(self._end(reason))
+        with logs.about(self.id):
+            self._closing = self._event_loop.create_task(self._end(reason))
 
     def take_kept(self) -> Keepsake | None:
         """What is kept of a session that has been lost; of each, one only gets it."""
@@ -171,6 +231,7 @@ class MediaSession(Host):
     async def _free(self, reason: str) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        self._time.stop()
         self._wiring.stop()
         if self._shared is not None:
             self._shared.leave(self)
@@ -200,8 +261,13 @@ class MediaSession(Host):
         if self._closing is not None:
             return  # nothing may begin any more
         reply: ServerMessage | None = None
+        if self._messages.take():
+            if not self._refusals.take():  # told once a second, however many come
+                self._post(messages.Error(None, None, TOO_FAST % self.limits.messages))
+            return
         try:
-            message = messages.parse(text)
+            message = messages.parse(text, self.limits.message)
+            self._time.touch()
             if isinstance(message, messages.Set):
                 reply = self._set(message)
             elif isinstance(message, messages.Record):
@@ -242,6 +308,16 @@ class MediaSession(Host):
 
     _post = post
 
+    # How long it may last
+
+    def _has_begun(self) -> bool:
+        return self._wiring.has_begun
+
+    def on_state(self, value: StateValue) -> None:
+        if value in ("speaking", "recording"):  # the visitor's doing, too
+            self._time.touch()
+        super().on_state(value)
+
     # Once a second
 
     async def _tick(self) -> None:
@@ -259,4 +335,4 @@ class MediaSession(Host):
                 logger.warning("%s %s: %d", self.id[:6], TOO_MUCH, dropped)
                 self._post(messages.Log("warning", TOO_MUCH, count=dropped))
             before, told = after, dropped
-            self._say_hanging(self._wiring.hanging(longer_than=HANG_TIMEOUT))
+            self._say_hanging(self._wiring.workers)

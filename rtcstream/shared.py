@@ -4,19 +4,18 @@ import asyncio
 import functools
 import logging
 import random
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from . import messages
-from .calls import Call
+from . import logs, messages
 from .controls import Control, Values
 from .errors import NegotiationError
 from .generators import GeneratorRuns
-from .host import CLOSE_TIMEOUT, HANG_TIMEOUT, Host
+from .host import CLOSE_TIMEOUT, Host
 from .messages import ServerMessage
 from .options import MediaOptions
 from .playout import Playout
+from .runner import Runner
 from .signature import Signature
 from .tracks import AudioFilter, VideoFilter
 from .transport.broadcast import Broadcast
@@ -65,10 +64,10 @@ class SharedRun(Host):
         signature: Signature,
         controls: Sequence[Control],
         options: MediaOptions,
-        lock: threading.Lock,
+        runner: Runner,
         on_end: Callable[[], None],
     ) -> None:
-        super().__init__("shared", Peer(None, {}), asyncio.get_running_loop())
+        super().__init__("shared", Peer(None, {}), asyncio.get_running_loop(), runner)
         self.signature = signature
         self.values = Values(controls)
         self.broadcast = Broadcast(options.bitrate, options.hardware, self.on_encoder_error)
@@ -76,7 +75,6 @@ class SharedRun(Host):
         self.members: tuple[Member, ...] = ()
         self.source: Member | None = None
         self._options = options
-        self._lock = lock
         self._on_end = on_end
         self._ticking: asyncio.Task[None] | None = None
         self._telling: asyncio.TimerHandle | None = None
@@ -119,7 +117,8 @@ class SharedRun(Host):
         if sends:
             self.source = member
         if self.worker is None:
-            self.worker = self._make_worker(wiring)
+            with logs.about(self.id):
+                self.worker = self._make_worker(wiring)
         if not self._watch(member, wiring) and not sends and not self.signature.out.results:
             raise NegotiationError("the offer takes nothing of what the stream gives")
         wiring.watched, wiring.timeline = self.worker, self.broadcast.timeline
@@ -140,7 +139,7 @@ class SharedRun(Host):
 
     def _make_worker(self, wiring: Wiring) -> Worker:
         """What runs the function; a filter's takes what the source sends."""
-        call = Call(self.signature, self, self._event_loop, self._lock)
+        call = self._runner.call(self.signature, self, self._event_loop)
         signature, broadcast = self.signature, self.broadcast
         if signature.picture_in is not None:
             camera = wiring.receive("video")
@@ -234,8 +233,7 @@ class SharedRun(Host):
                 "stages": self.broadcast.timeline.summary(),
             }
             self._say_repeats()
-            if self.worker is not None and self.worker.hangs(HANG_TIMEOUT):
-                self._say_hanging([self.worker.call])
+            self._say_hanging([] if self.worker is None else [self.worker])
 
 
 def _say_slow(member: Member, slow: bool) -> None:

@@ -9,17 +9,24 @@ from typing import Any, Unpack
 from aiohttp import web
 
 from . import signaling, signature
+from .access import Access, Auth
+from .admission import admission_of
 from .controls import Control, in_words
 from .errors import CommandError, SignatureError
+from .gate import GATE, Gate
+from .limits import Limits
 from .media import leave_room
 from .negotiator import ICE, Sessions
+from .operations import serving
 from .options import Codec, MediaOptions
+from .runner import HANG_TIMEOUT, Isolation, Runner, RunOptions
 from .server import ServeOptions, loading, serve
+from .session_limits import SessionLimits
 from .signature import Signature
 from .transport import h264, vpx
 from .transport.bitrate import Bitrate
-from .transport.ice import IceOptions
 from .transport.sender import Latency
+from .turn import Call, IceServers, ice_options
 
 VERSION = 1
 """The wire contract's."""
@@ -53,6 +60,18 @@ class Stream:
     ``"auto"``, which is H.264 where the machine encodes it in hardware, or else the browser's
     choice. ``shared`` makes one run of the function for all who watch: a generator's, or a filter's
     whose first visitor to send is the source; it is encoded once, and its controls are everybody's.
+    ``hang_timeout`` is after how many seconds a call that has not returned is reported; None for
+    never. ``isolation="process"`` runs the function in a worker process of each session, so that
+    one that crashes, leaks or holds the interpreter harms no other; the process imports the
+    function's module anew, and one more is kept ready.
+
+    ``concurrency_limit`` is how many sessions there may be at once, viewers of a shared run
+    included; who comes then waits in line, on the page and at ``./queue``. Streams of one
+    ``concurrency_id`` share one limit (one graphics processor), and must all name the same.
+    ``time_limit`` ends a session so many seconds after its first picture or sound has reached the
+    function, or its generator has first yielded. ``idle_timeout`` ends it when its visitor has set
+    no control, sent no data, recorded nothing and, where turns of speech are taken, said nothing
+    for so many seconds. None is no limit.
 
     Raises SignatureError when a function's signature cannot be served, ValueError for options.
     """
@@ -70,11 +89,20 @@ class Stream:
         latency: Latency = "auto",
         codec: Codec = "auto",
         shared: bool = False,
+        hang_timeout: float | None = HANG_TIMEOUT,
+        isolation: Isolation = "thread",
+        concurrency_limit: int | None = None,
+        concurrency_id: str | None = None,
+        time_limit: float | None = None,
+        idle_timeout: float | None = None,
     ) -> None:
         if not isinstance(bitrate, Bitrate):
             bitrate = Bitrate(most=bitrate)
         self.options = MediaOptions(max_fps, bitrate, latency, codec)
+        self.run_options = RunOptions(hang_timeout, isolation)
+        self.limits = SessionLimits(concurrency_limit, concurrency_id, time_limit, idle_timeout)
         self.signatures = _read(fn, video, audio)
+        Runner(self.signatures, self.run_options)  # refuses what cannot be run so
         self.controls = _merged(self.signatures)
         first = self.signatures[0]
         self.name = first.name
@@ -88,6 +116,7 @@ class Stream:
                 "shared=True goes with one function of pictures or sound, or a generator; not with "
                 "video= and audio= together, recordings or turns"
             )
+        self._admission = admission_of(concurrency_limit, concurrency_id)
 
     def describe(self) -> dict[str, Any]:
         """``stream.json``, but for the server's ``iceServers``."""
@@ -101,7 +130,10 @@ class Stream:
             "inputs": [kind for s in self.signatures for kind in s.inputs],
             "outputs": [*media, "data"] if results else media,
             "controls": [control.describe() for control in self.controls],
-            "limits": {"time_limit": None, "concurrency_limit": None},
+            "limits": {
+                "time_limit": self.limits.time_limit,
+                "concurrency_limit": self.limits.concurrency_limit,
+            },
             "maxFps": self.options.max_fps,
             "shared": self.shared,
             "take": next((_take(s) for s in self.signatures if s.take_in), None),
@@ -109,26 +141,47 @@ class Stream:
 
     def sessions(self) -> Sessions:
         """A new set of sessions of this stream: what ``app`` serves, for a server of your own."""
-        return Sessions(self.signatures, self.controls, self.describe(), self.options, self.shared)
+        return Sessions(
+            self.signatures,
+            self.controls,
+            self.describe(),
+            self.options,
+            self.shared,
+            Runner(self.signatures, self.run_options),
+            self.limits,
+            self._admission,
+        )
 
     def app(
         self,
         *,
-        ice_servers: Iterable[str | Mapping[str, Any]] | None = None,
+        ice_servers: Iterable[str | Mapping[str, Any]] | Call | IceServers | None = None,
         cors_origins: Sequence[str] | None = None,
+        auth: Auth | None = None,
+        limits: Limits | None = None,
     ) -> web.Application:
         """The page and its signaling, to run or to mount:
         ``app.add_subapp("/effect/", stream.app())``.
 
         ``ice_servers`` are STUN and TURN servers, as ``stun:host:port``,
-        ``turn:user:password@host:port``, or a browser's RTCIceServer dictionary; none by default.
-        ``cors_origins`` are other sites whose pages may use the stream (``"*"``: all). Both
-        default to those of the application that it is mounted in. Raises ValueError.
+        ``turn:user:password@host:port``, or a browser's RTCIceServer dictionary, none by default;
+        or an ``IceServers``, or its async function, which gives those of each visitor.
+        ``cors_origins`` are other sites whose pages may use the stream (``"*"``: all). ``auth`` is
+        who may: a token, several, a dictionary of tokens by name, or an ``async def
+        authorize(request)`` that returns an identity or None. ``limits`` bounds what visitors may
+        ask for. All default to those of the application that it is mounted in. Raises ValueError.
         """
         app = web.Application()
         sessions = self.sessions()
         if ice_servers is not None:
-            app[ICE] = IceOptions.of(ice_servers)
+            app[ICE] = ice_options(ice_servers)
+        if limits is None:
+            app.middlewares.append(sessions.gate.middleware(alone=True))
+        else:
+            app[GATE], app[signaling.MAX_BODY] = Gate(limits), limits.body
+            app.middlewares.append(app[GATE].middleware())
+        if auth is not None:
+            app.middlewares.append(Access(auth).middleware(app))
         signaling.setup(
             app,
             sessions,
@@ -140,9 +193,12 @@ class Stream:
         async def prepare(app: web.Application) -> None:
             """Try encoders now, and not on the event loop when the first visitor comes."""
             leave_room()
+            await asyncio.to_thread(sessions.runner.warm)
             await asyncio.to_thread(vpx.available)
             if self.options.hardware:
                 await asyncio.to_thread(h264.hardware)
+            if (operations := serving.get()) is not None:
+                operations.register(sessions)
 
         async def end_sessions(app: web.Application) -> None:
             await sessions.end_all("the server stopped")

@@ -16,11 +16,18 @@ class Recording:
     """What the visitor recorded: ``samples``, float32 ``(channels, n)`` at ``rate`` Hz.
 
     ``path`` is a .wav of it, made when asked for and deleted when the function has returned, or
-    its generator has ended. Made of an array, or of parts one after another; int16 is fine.
+    its generator has ended. Made of an array, or of parts one after another; int16 is fine. Its
+    files go into a ``folder`` that somebody else deletes, or into one of its own.
     """
 
-    def __init__(self, samples: NDArray[Any] | Sequence[NDArray[Any]], rate: int) -> None:
+    def __init__(
+        self,
+        samples: NDArray[Any] | Sequence[NDArray[Any]],
+        rate: int,
+        folder: Path | None = None,
+    ) -> None:
         self.rate = rate
+        self._others = folder
         self._parts = [samples] if isinstance(samples, np.ndarray) else samples
         self._folder: TemporaryDirectory[str] | None = None
 
@@ -54,6 +61,8 @@ class Recording:
     @property
     def folder(self) -> Path:
         """A folder that is deleted with the recording."""
+        if self._others is not None:
+            return self._others
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="rtcstream-")
         return Path(self._folder.name)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from . import media
 from .annotations import SAMPLE_RATE
+from .door import TICKET
 from .errors import ControlError, SessionClosed
 from .negotiator import Sessions
 from .samples import FULL_SCALE, Mixer
@@ -231,6 +232,7 @@ async def connect(
     controls: Mapping[str, Any] | None = None,
     timeout: float = 10.0,
     watch: bool = False,
+    ticket: str | None = None,
     resume: str | None = None,
     ice: IceOptions = LOCAL,
 ) -> AsyncIterator[TestPeer]:
@@ -238,9 +240,9 @@ async def connect(
 
     For several peers of one stream give its ``sessions()``. ``watch`` offers to receive only, as a
     viewer of a shared stream does. ``controls`` are the controls' first values. ``timeout`` bounds,
-    in seconds, each wait of the peer's methods. ``resume`` is the id of a session that was lost,
-    whose state this one is to have; ``ice`` is how the server's end is reached. Raises
-    ``signaling.Problem`` if the stream refuses the session.
+    in seconds, each wait of the peer's methods. ``ticket`` is what waiting in line has given;
+    ``resume`` is the id of a session that was lost, whose state this one is to have; ``ice`` is how
+    the server's end is reached. Raises ``signaling.Problem`` if the stream refuses the session.
     """
     sessions = stream if isinstance(stream, Sessions) else stream.sessions()
     connection = PeerConnection(LOCAL)
@@ -255,9 +257,10 @@ async def connect(
             peer.offer_media(kind, "recvonly")
     try:
         await connection.setLocalDescription(await connection.createOffer())
+        headers = {} if ticket is None else {TICKET: ticket}
         query = {name: _query(value) for name, value in (controls or {}).items()}
         session, answer = await sessions.connect(
-            connection.localDescription.sdp, query, Peer(None, {}), ice, resume
+            connection.localDescription.sdp, query, Peer(None, headers), ice, resume=resume
         )
         peer.session = session
         session.on("closed", lambda reason: peer._arrived.set())
@@ -269,6 +272,8 @@ async def connect(
             await peer.session.end("the test peer left")
         peer.close()
         await connection.close_within(2.0)
+        if sessions is not stream:
+            await sessions.end_all("the test peer left")
 
 
 def run(

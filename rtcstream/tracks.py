@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from .annotations import SAMPLE_RATE
-from .calls import Call, Outcome
+from .calls import AnyCall, Outcome
 from .controls import Values
 from .samples import Blocks
 from .transport.clock import VIDEO_TIME_BASE
@@ -31,7 +31,7 @@ class VideoFilter(Worker):
 
     def __init__(
         self,
-        call: Call,
+        call: AnyCall,
         values: Values,
         outlet: Slot[av.VideoFrame] | None,
         listener: Listener,
@@ -156,7 +156,7 @@ class AudioFilter(Worker):
     which may take as long as it lasts."""
 
     def __init__(
-        self, call: Call, values: Values, outlet: SoundQueue | None, listener: Listener
+        self, call: AnyCall, values: Values, outlet: SoundQueue | None, listener: Listener
     ) -> None:
         super().__init__(call, values, listener)
         sound = call.signature.sound_in

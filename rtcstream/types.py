@@ -213,10 +213,14 @@ class Turn:
 
 
 class Peer(NamedTuple):
-    """Who is at the other end: the HTTP address that the offer came from, and its headers."""
+    """Who is at the other end: the HTTP address that the offer came from, and its headers.
+
+    ``identity`` is who has signed in, or whose token it was; None where the server asks nobody.
+    """
 
     address: str | None
     headers: Mapping[str, str]
+    identity: str | None = None
 
 
 class Session(Protocol):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from . import messages
 from .annotations import Take
-from .calls import Call
+from .calls import AnyCall
 from .controls import Values
 from .errors import NegotiationError
 from .generators import GeneratorRuns
@@ -31,6 +31,8 @@ from .worker import Listener, Worker
 
 GENERATOR_FPS = 30.0
 """How often a generator may show a picture, unless the stream says."""
+UNSENT = 15.0
+"""Seconds that a visitor who should send may take to begin, before the time counts all the same."""
 LINGER = 0.2
 """Seconds that a recording goes on after the page's word: the media of that moment come later."""
 
@@ -67,12 +69,13 @@ class Wiring:
         self._expiring: asyncio.TimerHandle | None = None
         self.timeline = Timeline()
         self.frames_in = 0
+        self._started = 0.0
         self._connection = connection
         self._values = values
         self._listener = listener
         self._options = options
 
-    def connect(self, call: Call, counted: bool) -> None:
+    def connect(self, call: AnyCall, counted: bool) -> None:
         """Put a function between the sections of the offer that it takes and gives.
 
         Its frames count in the statistics if ``counted``: pictures before sound. Raises
@@ -107,7 +110,7 @@ class Wiring:
             if signature.take_in is not None:
                 self._listen(signature.take_in, runs)
 
-    def _generate(self, call: Call) -> GeneratorRuns:
+    def _generate(self, call: AnyCall) -> GeneratorRuns:
         senders = {kind: self.send(kind, None) for kind in call.signature.out.kinds}
         if senders and not any(senders.values()):
             raise NegotiationError(
@@ -210,6 +213,7 @@ class Wiring:
 
     def start(self, after: Sequence[Worker | None]) -> None:
         """Let the functions begin, or go on ``after`` the workers that another wiring has kept."""
+        self._started = time.monotonic()
         for worker, other in zip_longest(self.workers, after):
             worker.start(other)
         if self._detector is not None:
@@ -267,9 +271,20 @@ class Wiring:
         for sender in self.senders:
             sender.close_source()
 
-    def hanging(self, longer_than: float) -> list[Call]:
-        """The functions that have not returned for so many seconds."""
-        return [worker.call for worker in self.workers if worker.hangs(longer_than)]
+    @property
+    def has_begun(self) -> bool:
+        """Whether a function has its first picture or sound, or a generator has given its first;
+        for who watches, whether that has been sent.
+
+        Who should send and does not counts as having begun after ``UNSENT`` seconds.
+        """
+        if self.receivers and not self.frames_in:
+            return time.monotonic() - self._started > UNSENT
+        if self.watched is not None and not self.receivers and self.senders:
+            return any(sender.frames_sent for sender in self.senders)
+        if self.recorder is not None or self._detector is not None:
+            return True  # its function may be called late, or never
+        return any(worker.has_begun for worker in self._running)
 
     def totals(self) -> tuple[float, int, int, int]:
         """Now, and since the beginning: frames in, frames out, bytes out."""
@@ -281,18 +296,24 @@ class Wiring:
         sent = sum(sender.bytes_sent for sender in self.senders)
         return time.monotonic(), self.frames_in, frames, sent
 
+    def dropped(self) -> int:
+        """Frames given up since the beginning, but for those of a shared run."""
+        video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
+        given_up = sum(each.dropped for each in (*self.workers, *self.receivers))
+        return given_up + sum(sender.slot.replaced for sender in video)
+
     def stats(
         self, seconds: float, frames_in: float, frames_out: float, sent: float
     ) -> messages.Stats:
         durations = [d for worker in self._running for d in list(worker.durations)]
         filters = [worker for worker in self._running if isinstance(worker, VideoFilter)]
         video = [sender for sender in self.senders if isinstance(sender, VideoSender)]
-        dropped = sum(each.dropped for each in (*self._running, *self.receivers))
+        dropped = self.dropped() + (0 if self.watched is None else self.watched.dropped)
         return messages.Stats(
             fps_in=round(frames_in / seconds, 1),
             fps_out=round(frames_out / seconds, 1),
             function_ms=round(statistics.median(durations) * 1000, 2) if durations else None,
-            dropped=dropped + sum(sender.slot.replaced for sender in video),
+            dropped=dropped,
             bitrate=round(sent * 8 / seconds),
             size_in=filters[0].size_in if filters else None,
             size_out=video[0].size if video else None,

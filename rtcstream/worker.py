@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, Protocol
 
-from .calls import Call, Results
+from .calls import AnyCall, Call, Results
 from .controls import Values
 from .errors import SessionClosed
+from .faults import WorkerLost
 from .messages import StateValue
 from .transport.slot import Closed
 
@@ -26,7 +28,7 @@ class Listener(Protocol):
     def on_state(self, value: StateValue) -> None:
         """What the function, or what feeds it, does from now on."""
 
-    def on_raised(self, call: Call, error: BaseException) -> None:
+    def on_raised(self, call: AnyCall, error: BaseException) -> None:
         """The function raised, or returned what it must not: one frame is lost."""
 
     def on_warning(self, text: str) -> None:
@@ -44,10 +46,11 @@ class Worker:
     worker that goes on there, or for ``give_up``.
     """
 
-    def __init__(self, call: Call, values: Values, listener: Listener) -> None:
+    def __init__(self, call: AnyCall, values: Values, listener: Listener) -> None:
         self.calls = 0
         self.durations: deque[float] = deque(maxlen=60)
         self.busy_since: float | None = None
+        self._reported: float | None = None
         self.call = call
         self._values = values
         self._listener = listener
@@ -56,6 +59,7 @@ class Worker:
         self._thread = threading.Thread(
             target=self._run, name=f"rtcstream-{call.signature.name}", daemon=True
         )
+        self._context = copy_context()  # in which log lines say of which session they are
         self._kept = self._over = self._waits = False
         self._keeping = threading.Lock()
         self._successors: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
@@ -75,7 +79,7 @@ class Worker:
         then, once, or another worker starts after this one. False when there is no instance."""
         with self._keeping:
             started = self._thread.ident is not None and not self._over
-            self._kept = started and self.call.signature.kind == "class"
+            self._kept = started and self.call.keeps_instance
             return self._kept
 
     def give_up(self) -> None:
@@ -92,10 +96,34 @@ class Worker:
     def running(self) -> bool:
         return self._thread.is_alive() and not self._waits
 
-    def hangs(self, longer_than: float) -> bool:
-        """Whether a call has not returned for so many seconds."""
-        since = self.busy_since
-        return since is not None and time.monotonic() - since > longer_than
+    @property
+    def has_begun(self) -> bool:
+        """Whether the function has been given something, or has given its first."""
+        return self.calls > 0
+
+    def complaint(self, longer_than: float) -> str | None:
+        """What to say of a call that has not returned for so many seconds, once; None if all is
+        well."""
+        since = self._stuck_since
+        if since is None or since == self._reported or self.call.starting:
+            return None
+        if time.monotonic() - since <= longer_than:
+            return None
+        self._reported = since
+        return f"{self.call.signature.name}() {self._stuck_how(longer_than)}"
+
+    @property
+    def hangs(self) -> bool:
+        """Whether there is a complaint of the call that runs."""
+        return self._reported is not None and self._reported == self._stuck_since
+
+    @property
+    def _stuck_since(self) -> float | None:
+        """Since when the function has been expected to return."""
+        return self.busy_since
+
+    def _stuck_how(self, seconds: float) -> str:
+        return f"has not returned for {seconds:g} seconds; nothing new comes until it does"
 
     @property
     def dropped(self) -> int:
@@ -117,7 +145,7 @@ class Worker:
     def _run(self) -> None:
         worker: Worker | None = self
         while worker is not None:
-            worker = worker._work()
+            worker = worker._context.run(worker._work)
 
     def _work(self) -> "Worker | None":
         """All that a worker does; returns the one that goes on in its place."""
@@ -136,6 +164,7 @@ class Worker:
                 with self._guarded(timed=False):
                     self.call.close()
             else:
+                assert isinstance(self.call, Call) and isinstance(successor.call, Call)
                 successor.call.inherit(self.call)
             self._listener.on_state("finished")
         return successor
@@ -170,7 +199,8 @@ class Worker:
                 self.durations.append(time.monotonic() - started)
         except BaseException as error:  # SystemExit and cancellation too: a thread must not vanish
             done.clear()
-            if not (self._stopping.is_set() and isinstance(error, _OF_THE_END)):
+            ended = self._stopping.is_set() and isinstance(error, _OF_THE_END)
+            if not ended and not isinstance(error, WorkerLost):
                 self._listener.on_raised(self.call, error)
         finally:
             self.busy_since = None

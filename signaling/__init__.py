@@ -4,10 +4,12 @@ This package knows HTTP and the text formats on it. What a session is, how it is
 connected and when it ends is the negotiator's: nothing of `rtcstream` is imported here.
 """
 
+from .body import MAX_BODY, read_text
+from .forwarded import PASSED_ON, Proxies
 from .hosts import trusted_hosts
-from .negotiator import Answer, Negotiator
-from .origins import CORS_ORIGINS, Origins
-from .problem import Problem
+from .negotiator import IDENTITY, Answer, Negotiator, identity_of
+from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins, origins_of
+from .problem import Problem, session_not_found
 from .routes import setup
 from .sdpfrag import (
     Candidate,
@@ -20,6 +22,10 @@ from .sdpfrag import (
 
 __all__ = [
     "CORS_ORIGINS",
+    "IDENTITY",
+    "MAX_BODY",
+    "PASSED_ON",
+    "SAME_ORIGIN",
     "Answer",
     "Candidate",
     "CandidateError",
@@ -28,8 +34,13 @@ __all__ = [
     "Negotiator",
     "Origins",
     "Problem",
+    "Proxies",
+    "identity_of",
+    "origins_of",
     "parse_candidate",
     "parse_fragment",
+    "read_text",
+    "session_not_found",
     "setup",
     "trusted_hosts",
 ]

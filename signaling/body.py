@@ -7,6 +7,8 @@ from aiohttp import web
 from .problem import Problem
 
 LIMIT = 64 * 1024  # bytes; a browser's offer has 3 to 10 KiB
+MAX_BODY = web.AppKey("rtcstream_max_body", int)
+"""Bytes of a body, for an application and those mounted in it; `LIMIT` without it."""
 TIMEOUT = 10.0  # seconds
 
 
@@ -25,11 +27,12 @@ async def read_text(request: web.Request, media_type: str, *, accept: str) -> st
         )
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Problem(415, "Compressed body", "Send the body as it is, without Content-Encoding.")
-    if request.content_length is not None and request.content_length > LIMIT:
-        raise _too_large()
+    limit = request.config_dict.get(MAX_BODY, LIMIT)
+    if request.content_length is not None and request.content_length > limit:
+        raise _too_large(limit)
     try:
         async with asyncio.timeout(TIMEOUT):
-            body = await _read(request)
+            body = await _read(request, limit)
     except TimeoutError:
         raise Problem(
             408, "Body too slow", f"Send the whole body within {TIMEOUT:g} seconds."
@@ -46,14 +49,14 @@ async def read_text(request: web.Request, media_type: str, *, accept: str) -> st
         ) from None
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request, limit: int) -> bytes:
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
-        if len(body) > LIMIT:
-            raise _too_large()
+        if len(body) > limit:
+            raise _too_large(limit)
     return bytes(body)
 
 
-def _too_large() -> Problem:
-    return Problem(413, "Body too large", f"Send at most {LIMIT // 1024} KiB.")
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "Body too large", f"Send at most {limit} bytes.")

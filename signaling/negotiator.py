@@ -1,6 +1,6 @@
 """What the HTTP routes need from whoever makes the sessions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +42,13 @@ class Negotiator(Protocol):
         """
         ...
 
+    def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Stand in line for a session: what the client is told, JSON values, as it happens.
+
+        The first comes at once, or `Problem`. Closing it gives the place up.
+        """
+        ...
+
     async def trickle(self, session: str, fragment: Fragment) -> None:
         """Add the peer's late candidates; `Problem(404)` if the session is unknown."""
         ...
@@ -50,6 +57,19 @@ class Negotiator(Protocol):
         """End the session and free all of it; `Problem(404)` if it is unknown."""
         ...
 
-    def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
+    def owner(self, session: str) -> str | None:
+        """Return the `identity_of` the request that opened a session; None if it is unknown."""
+        ...
+
+    async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
         """Return the `RTCIceServer` dictionaries that the client may use."""
         ...
+
+
+IDENTITY = web.RequestKey("rtcstream_identity", str)
+"""What a middleware that knows who a request is of stores in it."""
+
+
+def identity_of(request: web.Request) -> str | None:
+    """Who a request is of; None where nobody asked for it."""
+    return request.get(IDENTITY)

@@ -81,17 +81,21 @@ class Origins:
         match = ORIGIN.fullmatch(origin)
         if match is None:
             return False
-        # A proxy that rewrites Host passes the name that the browser used in X-Forwarded-Host.
-        # It is safe to believe: a page of another origin can send it only after a preflight,
-        # which comes without it and is refused. Each proxy on the way appends to the list.
-        forwarded = headers.get("X-Forwarded-Host", "").partition(",")[0]
-        ours = (headers.get("Host", ""), forwarded)
-        scheme = match["scheme"]
-        return without_default_port(scheme, match["authority"]) in {
-            without_default_port(scheme, host) for host in ours
-        }
+        # Of a proxy that rewrites Host and is trusted, `Proxies` has put the browser's back here.
+        scheme, host = match["scheme"], headers.get("Host", "")
+        return without_default_port(scheme, match["authority"]) == without_default_port(
+            scheme, host
+        )
 
 
 SAME_ORIGIN = Origins()
 CORS_ORIGINS = web.AppKey("rtcstream_cors_origins", Origins)
 """Who else may use an application, and those mounted in it; nobody (`SAME_ORIGIN`) without it."""
+
+
+def origins_of(request: web.Request) -> Origins:
+    """The rule of the innermost application that a request is for, wherever it is asked."""
+    for app in reversed(request.match_info.apps):
+        if CORS_ORIGINS in app:
+            return app[CORS_ORIGINS]
+    return SAME_ORIGIN

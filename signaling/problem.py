@@ -43,3 +43,10 @@ class Problem(Exception):
         if self.status in BODY_UNREAD:
             response.force_close()
         return response
+
+
+def session_not_found() -> Problem:
+    """The one answer for a session that is unknown, and for one of somebody else's."""
+    return Problem(
+        404, "Session not found", "It has ended, or never was; open a new one with POST."
+    )

@@ -17,9 +17,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from .body import read_text
-from .negotiator import Negotiator
+from .events import send_events
+from .negotiator import Negotiator, identity_of
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
-from .problem import Problem
+from .problem import Problem, session_not_found
 from .sdpfrag import FragmentError, parse_fragment
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def setup(
     add("", {}, GET=routes.add_slash, HEAD=routes.add_slash)
     add("/static/{file:.+}", {}, GET=routes.static, HEAD=routes.static)
     add("/stream.json", {}, GET=routes.describe, HEAD=routes.describe)
+    add("/queue", {}, GET=routes.queue)  # no HEAD: it would take a place
     add("/session", {"Accept-Post": SDP}, POST=routes.open)
     add("/session/{id}", {"Accept-Patch": SDPFRAG}, PATCH=routes.trickle, DELETE=routes.close)
 
@@ -111,6 +113,12 @@ class _Routes:
         description = await self._negotiator.describe(request)
         return web.json_response(description, dumps=dumps, headers=NO_CACHE)
 
+    async def queue(self, request: web.Request) -> web.StreamResponse:
+        # Before `_guarded` adds them, which is too late for an answer that has begun.
+        origins = request.config_dict.get(CORS_ORIGINS, SAME_ORIGIN)
+        headers = origins.response_headers(request.headers)
+        return await send_events(request, self._negotiator.queue(request), headers)
+
     async def open(self, request: web.Request) -> web.StreamResponse:
         parameters = _unique(request)
         offer = await read_text(request, SDP, accept="Accept-Post")
@@ -123,7 +131,7 @@ class _Routes:
         response.headers["Location"] = f"session/{quote(answer.session, safe='')}"
         response.headers["ETag"] = f'"{answer.etag}"'
         response.headers["Cache-Control"] = "no-store"
-        for link in _ice_server_links(self._negotiator.ice_servers(request)):
+        for link in _ice_server_links(await self._negotiator.ice_servers(request)):
             response.headers.add("Link", link)
         return response
 
@@ -135,12 +143,19 @@ class _Routes:
             fragment = parse_fragment(await read_text(request, SDPFRAG, accept="Accept-Patch"))
         except FragmentError as error:
             raise Problem(400, "Malformed fragment", f"Correct {error}.") from None
-        await self._negotiator.trickle(request.match_info["id"], fragment)
+        await self._negotiator.trickle(self._session(request), fragment)
         return web.Response(status=204)
 
     async def close(self, request: web.Request) -> web.StreamResponse:
-        await self._negotiator.close(request.match_info["id"])
+        await self._negotiator.close(self._session(request))
         return web.Response(status=200)
+
+    def _session(self, request: web.Request) -> str:
+        """The session that a request names, if it is of who opened it."""
+        session = request.match_info["id"]
+        if self._negotiator.owner(session) != identity_of(request):
+            raise session_not_found()
+        return session
 
 
 def _guarded(handler: Handler) -> Handler:

@@ -27,6 +27,8 @@
  * @property {ControlDescription[]} controls
  * @property {{ time_limit: number | null, concurrency_limit: number | null }} limits
  * @property {RTCIceServer[]} iceServers
+ * @property {boolean} [iceServersFailed] whether the server could not get them just now
+ * @property {{ identity: string, url: string }} [signedIn] who this browser has signed in as, and where that ends
  * @property {number | null} [maxFps]
  * @property {boolean} [shared] whether one run is everybody's
  * @property {{ kind: "recording" | "turns", seconds: number } | null} [take] what is taken as a whole
@@ -55,7 +57,12 @@
  * @property {Record<string, [number, number]>} [stages] a picture's way: median and 95th percentile of each, ms
  */
 /**
- * The events of a stream and what each carries in `detail`. All but the last five are
+ * @typedef {object} QueueEvent a place in line
+ * @property {number} position from 1; 0 when it is this page's turn
+ * @property {number | null} estimate seconds until then, as far as one can tell
+ */
+/**
+ * The events of a stream and what each carries in `detail`. All but the last six are
  * messages of the server, under their own type.
  * @typedef {object} StreamEvents
  * @property {ControlsMessage} controls
@@ -72,6 +79,7 @@
  * @property {RTCPeerConnectionState} connectionstatechange
  * @property {Reconnecting} reconnecting the connection was lost, or an attempt to make another has failed
  * @property {{ attempt: number }} reconnected
+ * @property {QueueEvent} queue where this page stands in line
  * @property {import("./errors.js").StreamError} failure the session broke after `start()` had succeeded
  */
 /**

@@ -6,7 +6,7 @@
  * - `version`: the server speaks another version of the contract
  * - `server-gone`: no answer over HTTP
  * - `http`: the server said no; `status` and, where given, `retryAfter` in seconds
- * - `no-media-path`: no connection within 10 s; `candidates` of both sides
+ * - `no-media-path`: no connection within 10 s; `candidates` of both sides, `relayFailed` if there was no relay
  * - `connection-lost`: the connection was there and broke
  * - `channel-closed`: the server ended the session
  * - `changed`: the server came back with another stream
@@ -24,7 +24,7 @@ export class StreamError extends Error {
    * @param {StreamErrorCode} code
    * @param {string} message
    * @param {{ status?: number, title?: string, retryAfter?: number, candidates?: Candidates,
-   *     control?: string | null, cause?: unknown }} [details]
+   *     control?: string | null, relayFailed?: boolean, cause?: unknown }} [details]
    */
   constructor(code, message, details = {}) {
     super(message, { cause: details.cause });
@@ -34,6 +34,7 @@ export class StreamError extends Error {
     this.retryAfter = details.retryAfter ?? null;
     this.candidates = details.candidates ?? null;
     this.control = details.control ?? null;
+    this.relayFailed = details.relayFailed ?? false;
   }
 }
 

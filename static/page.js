@@ -11,7 +11,7 @@ import { RtcStream, StreamError } from "./rtcstream.js";
 import { Stage } from "./stage.js";
 import { connectVolume } from "./volume.js";
 import { Waterfall } from "./waterfall.js";
-import { SHARED, explain, explainEnd, explainLoss, nameOf } from "./words.js";
+import { SHARED, TIME_IS_UP, explain, explainEnd, explainLoss, nameOf, placeInLine } from "./words.js";
 
 /** @typedef {import("./contract.js").Description} Description */
 
@@ -38,6 +38,8 @@ let attempt = 0;
 let started = false;
 /** The controls' values with which the session, or another in its place, has begun. */
 let first = /** @type {import("./contract.js").Values} */ ({});
+/** When the page began to go on by itself after its time was up, or null: in milliseconds. @type {number | null} */
+let resumed = null;
 
 /** What the connection's state is called here. @type {Record<string, string>} */
 const STATUS = {
@@ -46,6 +48,7 @@ const STATUS = {
   new: "Connecting",
   connecting: "Connecting",
   source: "Waiting for a source",
+  queue: "Waiting in line",
   connected: "Connected",
   disconnected: "Reconnecting",
   failed: "Disconnected",
@@ -55,9 +58,15 @@ const STATUS = {
 /** A word counts after a pause this long, in milliseconds; where it makes a new result, sooner. */
 const TYPING = { filter: 500, generator: 150 };
 
-/** @param {string} state a key of `STATUS` */
-function showStatus(state) {
-  find("status").textContent = STATUS[state];
+/** What goes on by itself within so many milliseconds has not waited, as people see it. */
+const AT_ONCE = 3000;
+
+/**
+ * @param {string} state a key of `STATUS`
+ * @param {string} [words] what is said instead
+ */
+function showStatus(state, words = STATUS[state]) {
+  if (find("status").textContent !== words) find("status").textContent = words;
   find("status").dataset.state = state;
 }
 
@@ -71,6 +80,7 @@ function loaded() {
 async function load() {
   description = await stream.describe();
   document.title = find("title").textContent = description.title;
+  showVisitor(description.signedIn);
   find("description").textContent = description.description;
   results = new Results(find("results"), stage.arrange(description, find("results")));
   controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
@@ -126,27 +136,26 @@ function waitingFor(state) {
   return needs("video") ? "Waiting for the first frame" : "Waiting for the first sound";
 }
 
-/** @param {boolean} watch without sending anything */
-async function start(watch) {
+/**
+ * @param {boolean} watch without sending anything
+ * @param {boolean} [resuming] after the time was up
+ */
+async function start(watch, resuming = false) {
   const mine = ++attempt;
+  resumed = resuming ? performance.now() : null;
   document.body.dataset.watching = String(watch);
   setStarted(true);
   notices.clear(/^(?!query)/);
   wake();
   try {
     await loaded();
-    let tracks;
-    if (!generates() && !watch) {
-      showStatus("camera");
-      stage.camera = await devices.open();
-      tracks = devices.tracks;
-    }
     if (mine !== attempt) return;
-    showStatus("connecting");
-    results?.clear();
-    stage.draw(devices.track("audio"), "microphone");
+    const tracks = () => opened(!generates() && !watch, mine);
     const values = () => (first = controls?.values ?? {});
-    await connect({ tracks, values, watch, reconnect: true }, mine);
+    await connect({ tracks, values, watch, reconnect: true, queue: true }, mine);
+    if (resumed !== null && performance.now() - resumed > AT_ONCE) notices.remove("time");
+    else if (resumed !== null) notices.show("time", "info", TIME_IS_UP.on);
+    resumed = null; // what it may have to wait for later on is another matter
     controls?.attach((changed) => stream.set(changed), first);
     readout.start(() => stream.getStats());
     devices.enabled = true;
@@ -156,6 +165,24 @@ async function start(watch) {
     notices.show("failure", "error", explain(error));
     finish();
   }
+}
+
+/**
+ * What is sent, opened when it is this page's turn and not before.
+ * @param {boolean} sends
+ * @param {number} mine
+ */
+async function opened(sends, mine) {
+  if (sends) {
+    showStatus("camera");
+    stage.camera = await devices.open();
+  }
+  if (mine !== attempt) return [];
+  showStatus("connecting");
+  stage.placeholder = "Connecting…";
+  results?.clear();
+  stage.draw(devices.track("audio"), "microphone");
+  return devices.tracks;
 }
 
 /**
@@ -196,7 +223,7 @@ function finish() {
   stage.camera = stage.result = null;
   rest();
   find("state").textContent = "";
-  for (const id of ["progress", "remaining", "again", "record"]) find(id).hidden = true;
+  for (const id of ["progress", "remaining", "countdown", "again", "record"]) find(id).hidden = true;
   showRecording(false);
   showStatus("idle");
 }
@@ -267,7 +294,7 @@ stream.on("reconnecting", (attempt) => {
   showStatus("disconnected");
   controls?.detach(); // what is changed meanwhile is what the next session begins with
   find("state").textContent = "";
-  for (const id of ["progress", "remaining", "again", "record"]) find(id).hidden = true;
+  for (const id of ["progress", "remaining", "countdown", "again", "record"]) find(id).hidden = true;
   showRecording(false);
 });
 stream.on("reconnected", () => {
@@ -311,10 +338,27 @@ stream.on("progress", ({ value, text }) => {
   find("progress-text").textContent = text;
 });
 stream.on("time", ({ remaining }) => {
-  find("remaining").hidden = false;
+  find("remaining").hidden = find("countdown").hidden = false;
+  find("countdown").max = description?.limits.time_limit ?? remaining;
+  find("countdown").value = remaining;
   find("remaining").textContent = `${Math.ceil(remaining)} s left`;
 });
-stream.on("end", ({ reason }) => {
+stream.on("queue", (event) => {
+  if (!event.position) return;
+  if (devices.tracks.length) devices.close(); // it was this page's turn, but no longer is
+  stage.camera = stage.result = null;
+  lost.hide(); // the server is there again, and this page has no place in it
+  showStatus("queue", placeInLine(event));
+  stage.placeholder = placeInLine(event);
+  if (resumed !== null && performance.now() - resumed > AT_ONCE / 2) notices.show("time", "info", TIME_IS_UP.line);
+});
+stream.on("end", async ({ reason }) => {
+  const watched = document.body.dataset.watching === "true";
+  if (reason === "time_limit") {
+    finish();
+    await null; // the stream itself ends when all have heard of it
+    return start(watched, true);
+  }
   const words = explainEnd(reason);
   notices.show("failure", "info", words);
   finish();
@@ -328,6 +372,16 @@ stream.on("failure", (error) => {
 });
 // A page that comes back from the browser's cache of pages has no session any more.
 addEventListener("pageshow", ({ persisted }) => persisted && finish());
+
+/** Who has signed in, with the way out. @param {import("./contract.js").Description["signedIn"]} visitor */
+function showVisitor(visitor) {
+  const link = /** @type {HTMLAnchorElement} */ (find("signed-in"));
+  link.hidden = !visitor;
+  if (!visitor) return;
+  link.href = visitor.url;
+  link.textContent = "Sign out";
+  link.title = `Signed in as ${visitor.identity}`;
+}
 
 find("all-examples").hidden = location.hash !== "#gallery"; // which opened this page
 setStarted(false);

@@ -10,11 +10,12 @@
  *     await stream.set({ strength: 4 });
  *     await stream.stop();
  *
- * It needs the six files that it imports beside it, and contacts no host but the stream's own.
+ * It needs the seven files that it imports beside it, and contacts no host but the stream's own.
  */
 
 import { StreamError, problem } from "./errors.js";
 import { inStereo } from "./opus.js";
+import { standInLine } from "./queue.js";
 import { GIVE_UP_MS, Pause, isFinal, isPatient, isRestart, pauseBefore, sameStream, watchOver } from "./reconnect.js";
 import { sdpFragment } from "./sdpfrag.js";
 import { Settings } from "./settings.js";
@@ -28,11 +29,25 @@ export { StreamError };
 /** @typedef {import("./contract.js").StreamEvents} StreamEvents */
 /** @typedef {import("./contract.js").Candidates} Candidates */
 /**
+ * @typedef {object} StartOptions
+ * @property {MediaStreamTrack[] | (() => Promise<MediaStreamTrack[]>)} [tracks] what to send, at most one of a kind; or
+ *     what gets them, called when it is this page's turn, and again if they have ended when it has waited once more
+ * @property {Values | (() => Values)} [values] the controls' first values, so that the very first frame already has
+ *     them; or what gives them
+ * @property {boolean} [watch] sends nothing, and sees what another sends (a shared stream's source)
+ * @property {boolean} [reconnect] when the connection is lost later on, or the server starts again, it is made anew
+ *     for two minutes, with the same tracks, the values that hold and the server's state of this session;
+ *     `reconnecting` and `reconnected` tell of it
+ * @property {boolean} [queue] waits in line where the stream is full, telling of it by `queue` events; `stop()` leaves
+ */
+/**
  * @typedef {object} Plan what the session is to be, also when it has to be begun again
- * @property {MediaStreamTrack[]} tracks
+ * @property {MediaStreamTrack[] | (() => Promise<MediaStreamTrack[]>)} tracks
+ * @property {MediaStreamTrack[] | null} got those of the tracks that are sent, once it has been this page's turn
  * @property {() => Values} values
  * @property {boolean} watch
  * @property {boolean} reconnect
+ * @property {boolean} queue
  */
 
 const MESSAGE_TYPES = ["controls", "error", "result", "log", "state", "progress", "stats", "data", "time", "end"];
@@ -40,6 +55,8 @@ const MEDIA_PATH_MS = 10_000;
 const REQUEST_MS = 20_000;
 const RETRY_MS = 5_000; // of an attempt that is followed by others
 const DELETE_MS = 2_000;
+/** A ticket that is older may have run out; a server that refuses a newer one means it. */
+const FRESH_TICKET_MS = 10_000;
 
 export class RtcStream extends EventTarget {
   /**
@@ -67,14 +84,17 @@ export class RtcStream extends EventTarget {
   #trickling = false;
   /** @type {Candidates} */
   #candidates = { local: [], remote: [] };
+  #relayFailed = false;
   #run = 0;
   /** @type {Plan} */
-  #plan = { tracks: [], values: () => ({}), watch: false, reconnect: false };
+  #plan = { tracks: [], got: [], values: () => ({}), watch: false, reconnect: false, queue: false };
   /** What the controls are known to be. @type {Values} */
   #values = {};
   /** Whether `start()` has succeeded, and no other attempt is under way. */
   #began = false;
   #pause = new Pause();
+  /** When no other attempt is made. */
+  #giveUp = 0;
   /** The session's id, by which another goes on with its state. */
   #id = "";
   /**
@@ -136,25 +156,21 @@ export class RtcStream extends EventTarget {
 
   /**
    * Connects, and resolves when media can flow and controls can be set.
-   * @param {{ tracks?: MediaStreamTrack[], values?: Values | (() => Values), watch?: boolean, reconnect?: boolean }}
-   *     [options] `tracks`: what to send, at most one of a kind; `values`: the controls' first values, so that the
-   *     very first frame already has them, or what gives them; `watch`: sends nothing, and sees what another sends
-   *     (a shared stream's source); `reconnect`: when the connection is lost later on, or the server starts again,
-   *     it is made anew for two minutes, with the same tracks, the values that hold and the server's state of this
-   *     session, and `reconnecting` and `reconnected` tell of it
+   * @param {StartOptions} [options]
    */
-  async start({ tracks = [], values = {}, watch = false, reconnect = false } = {}) {
+  async start({ tracks = [], values = {}, watch = false, reconnect = false, queue = false } = {}) {
     if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
     if (typeof RTCPeerConnection === "undefined") {
       throw new StreamError("unsupported", "This browser has no WebRTC, or it is switched off.");
     }
-    const session = (this.#session = new AbortController());
     this.#values = typeof values === "function" ? {} : values;
     const current = typeof values === "function" ? values : () => this.#values;
-    this.#plan = { tracks: [...tracks], values: current, watch, reconnect };
+    const got = typeof tracks === "function" ? null : [...tracks];
+    this.#plan = { tracks, got, values: current, watch, reconnect, queue };
     this.#id = "";
+    const session = this.#open();
     try {
-      await this.#connect(session.signal);
+      await this.#admitted(session.signal);
       this.#began = true;
     } catch (error) {
       void this.#end(session, error, false);
@@ -203,7 +219,8 @@ export class RtcStream extends EventTarget {
    * @param {MediaStreamTrack} track
    */
   async replaceTrack(track) {
-    this.#plan.tracks = [...this.#plan.tracks.filter((each) => each.kind !== track.kind), track];
+    const { got } = this.#plan;
+    if (got) this.#plan.got = [...got.filter((each) => each.kind !== track.kind), track];
     const transceiver = this.#pc?.getTransceivers().find((each) => each.receiver.track.kind === track.kind);
     await transceiver?.sender.replaceTrack(track);
   }
@@ -222,11 +239,78 @@ export class RtcStream extends EventTarget {
     return now.summary;
   }
 
-  /** @param {AbortSignal} signal */
-  async #connect(signal) {
-    const { tracks, watch } = this.#plan;
+  /** A new session, which ends with the page. */
+  #open() {
+    const session = (this.#session = new AbortController());
+    addEventListener("pagehide", () => void this.stop(), { signal: session.signal });
+    return session;
+  }
+
+  /**
+   * Connects, when it is this page's turn.
+   * @param {AbortSignal} signal
+   */
+  async #admitted(signal) {
+    const { queue } = this.#plan;
     const description = await this.describe();
     signal.throwIfAborted();
+    // Who was connected may still have the place.
+    let wait = queue && description.limits.concurrency_limit !== null && !this.#id;
+    for (;;) {
+      const ticket = wait ? await this.#standInLine(signal) : null;
+      const since = performance.now();
+      const tracks = await this.#tracks(wait);
+      signal.throwIfAborted();
+      try {
+        return await this.#connect(signal, tracks, ticket);
+      } catch (error) {
+        signal.throwIfAborted();
+        const full = error instanceof StreamError && error.status === 503 && error.retryAfter;
+        const fresh = ticket && performance.now() - since < FRESH_TICKET_MS;
+        if (!queue || !full || fresh) throw error;
+        this.#pc?.close();
+        this.#pc = this.#channel = null;
+        this.#trickle = [];
+        wait = true;
+      }
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async #standInLine(signal) {
+    const url = new URL("queue", this.#base);
+    const since = performance.now();
+    try {
+      const ticket = await standInLine(url, this.#headers, signal, (event) => this.#emit("queue", event));
+      this.#emit("queue", { position: 0, estimate: 0 });
+      return ticket;
+    } finally {
+      this.#giveUp += performance.now() - since; // who stands in line has a server
+    }
+  }
+
+  /**
+   * What is sent: what was sent before, unless it has ended, as a camera may while one waits.
+   * @param {boolean} waited
+   */
+  async #tracks(waited) {
+    const plan = this.#plan;
+    const { tracks, got } = plan;
+    if (typeof tracks !== "function") return got ?? tracks;
+    const keep = got && (got.length ? got.some(({ readyState }) => readyState === "live") : !waited);
+    return keep ? got : (plan.got = await tracks());
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @param {MediaStreamTrack[]} tracks
+   * @param {string | null} ticket
+   */
+  async #connect(signal, tracks, ticket) {
+    const { watch } = this.#plan;
+    const description = await this.#fresh();
+    signal.throwIfAborted();
+    this.#relayFailed = description.iceServersFailed ?? false;
 
     const pc = (this.#pc = new RTCPeerConnection({ iceServers: description.iceServers, bundlePolicy: "max-bundle" }));
     this.#candidates = { local: [], remote: [] };
@@ -255,7 +339,11 @@ export class RtcStream extends EventTarget {
     // Not aborted by stop(): once the server has made a session, its address is needed to end it.
     const response = await this.#fetch(url, {
       method: "POST",
-      headers: { "Content-Type": "application/sdp", ...(this.#id && { "Rtcstream-Resume": this.#id }) },
+      headers: {
+        "Content-Type": "application/sdp",
+        ...(this.#id && { "Rtcstream-Resume": this.#id }),
+        ...(ticket && { "Rtcstream-Ticket": ticket }),
+      },
       body: pc.localDescription?.sdp,
     });
     const location = new URL(response.headers.get("Location") ?? "", response.url).href;
@@ -299,7 +387,6 @@ export class RtcStream extends EventTarget {
         : this.#noMediaPath());
     }, { signal });
     if (this.#plan.reconnect) watchOver(pc, signal, () => this.#began && this.#fail(signal, this.#connectionLost()));
-    addEventListener("pagehide", () => void this.stop(), { signal });
   }
 
   /**
@@ -333,8 +420,16 @@ export class RtcStream extends EventTarget {
     return new StreamError(
       "no-media-path",
       "The server answered, but no path for media was found within 10 seconds.",
-      { candidates: this.#candidates },
+      { candidates: this.#candidates, relayFailed: this.#relayFailed },
     );
+  }
+
+  /** The description with servers that are good now: what is in it of passwords has an end. */
+  async #fresh() {
+    const known = await this.describe();
+    if (!known.iceServersFailed && known.iceServers.every(({ credential }) => !credential)) return known;
+    this.#description = null;
+    return this.describe();
   }
 
   /** One request at a time; what the browser finds meanwhile goes into the next. @param {AbortSignal} signal */
@@ -403,27 +498,28 @@ export class RtcStream extends EventTarget {
    */
   async #reconnect(lost, error) {
     const before = await this.#description;
-    const end = performance.now() + GIVE_UP_MS;
+    this.#giveUp = performance.now() + GIVE_UP_MS;
     let session = lost;
     for (let attempt = 1; this.#session === session; attempt += 1) {
       this.#leave(session, error);
-      session = this.#session = new AbortController();
+      session = this.#open();
       const { signal } = session;
       const retryAfter = error instanceof StreamError ? 1000 * (error.retryAfter ?? 0) : 0;
-      const wait = Math.min(Math.max(pauseBefore(attempt), retryAfter), Math.max(end - performance.now(), 0));
+      const left = Math.max(this.#giveUp - performance.now(), 0);
+      const wait = Math.min(Math.max(pauseBefore(attempt), retryAfter), left);
       this.#emit("reconnecting", { attempt, wait, patient: isPatient(attempt), error });
       try {
         await this.#pause.wait(wait, signal);
         this.#description = null;
         sameStream(before, await this.describe());
-        await this.#connect(signal);
+        await this.#admitted(signal);
         this.#began = true;
         this.#emit("reconnected", { attempt });
         return;
       } catch (cause) {
         error = signal.aborted ? signal.reason : cause;
         this.#description ??= Promise.resolve(/** @type {Description} */ (before));
-        if (isFinal(error) || performance.now() > end) return this.#end(session, error, true);
+        if (isFinal(error) || performance.now() > this.#giveUp) return this.#end(session, error, true);
       }
     }
   }
@@ -483,7 +579,7 @@ export class RtcStream extends EventTarget {
       const signal = AbortSignal.timeout(DELETE_MS);
       await fetch(location, { method: "DELETE", headers: this.#headers, keepalive: true, signal });
     } catch {
-      // The server is gone, and the session with it; one that lives on misses our consent within 30 s (RFC 7675).
+      // The server is gone, and the session with it; one that lives on misses our consent within 15 s (RFC 7675).
     }
   }
 

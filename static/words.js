@@ -82,8 +82,9 @@ const STREAM = {
   "no-media-path": (error) => ({
     title: "No path for media",
     text: "The server answers over HTTP, but no media got through within 10 seconds. Usually a firewall or a VPN "
-      + "blocks UDP between here and the server: try without it, or on the same network. Across networks a TURN "
-      + "server is needed: start the server with --ice-server turn:HOST.",
+      + "blocks UDP between here and the server: try without it, or on the same network. " + (error.relayFailed
+      ? "The server's relay, which is for such networks, is out of order just now: try again later."
+      : "Across networks a TURN server is needed: start the server with --ice-server turn:HOST."),
     details: [
       ["Tried from this browser", list(error.candidates?.local)],
       ["Offered by the server", list(error.candidates?.remote)],
@@ -125,16 +126,51 @@ export function explain(error) {
   return known ?? { title: "Something broke", text: String(error) };
 }
 
+const ORDINAL = new Intl.PluralRules("en", { type: "ordinal" });
+/** @type {Record<string, string>} */
+const SUFFIX = { one: "st", two: "nd", few: "rd", other: "th" };
+
+/** @param {number} position */
+export const ordinal = (position) => `${position}${SUFFIX[ORDINAL.select(position)]}`;
+
+/** @param {number} seconds */
+function roughly(seconds) {
+  if (seconds < 3) return "any moment now";
+  if (seconds < 20) return `about ${Math.round(seconds)} s`;
+  return seconds < 100 ? `about ${5 * Math.round(seconds / 5)} s` : `about ${Math.round(seconds / 60)} min`;
+}
+
+/** @param {import("./contract.js").QueueEvent} event */
+export function placeInLine({ position, estimate }) {
+  const place = position === 1 ? "You are next in line" : `You are ${ordinal(position)} in line`;
+  return estimate === null ? place : `${place}, ${roughly(estimate)}`;
+}
+
+/** What is said when a session's time is up and the page goes on by itself. */
+export const TIME_IS_UP = {
+  line: {
+    title: "Time is up",
+    text: "Sessions here are limited. You have joined the line again, and go on when it is your turn.",
+  },
+  on: { title: "Time is up", text: "Sessions here are limited, but nobody else is waiting, so it goes on." },
+};
+
 /** Why the server ended a session, by the `reason` of its `end` message. @param {string} reason */
 export function explainEnd(reason) {
-  if (reason === "time_limit") {
-    return { title: "Time is up", text: "Sessions here are limited. Press Start for a new one." };
+  if (reason === "idle_timeout") {
+    return {
+      title: "Are you still there?",
+      text: "Nothing has been changed for a while, so the session was ended. Press Start to go on.",
+    };
   }
   if (reason === "the server stopped") {
     return {
       title: "The server is gone",
       text: "It was stopped, or is being started again. See that it runs, then press Start.",
     };
+  }
+  if (reason === "closed by the operator") {
+    return { title: "The session was closed", text: "The operator of this server has ended it." };
   }
   if (reason === "the source has stopped") {
     return {

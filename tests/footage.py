@@ -280,3 +280,17 @@ async def matching(
 def off(picture: Picture, colour: tuple[int, int, int]) -> int:
     """How far the pixel that is least of this colour (BGR) is from it, in levels."""
     return int(np.abs(picture.astype(np.int16) - np.array(colour, np.int16)).max())
+
+
+async def begin(page: Page, *, processing: bool = True) -> None:
+    """Press Start, with the microphone as it is unless `processing`, and wait for the session."""
+    if not processing:
+        await until(page, "document.querySelector('#size').options.length > 0")
+        await page.locator("#processing").uncheck()
+    await page.click("#start")
+    await expect(page.locator("#status")).to_have_text("Connected")
+
+
+async def sounding(page: Page, selector: str = "#sound") -> None:
+    """Wait until an element has sound to play."""
+    await until(page, f"document.querySelector('{selector}').srcObject?.getAudioTracks().length")

@@ -59,6 +59,12 @@ async def test_a_stream_without_pictures_is_refused() -> None:
         await benching.measure(Stream(hum), sessions=1, seconds=1)
 
 
+async def test_more_than_the_limit_are_refused() -> None:
+    """Visitors that would only wait in line are no load, and the error says so."""
+    with pytest.raises(CommandError, match="concurrency_limit=1, and 2 are to come"):
+        await benching.measure(Stream(slow, concurrency_limit=1), sessions=2, seconds=1)
+
+
 def test_the_report_says_what_is_held() -> None:
     """The sessions at full rate, the latency, the stages and the cost of one are in the report."""
     text = "\n".join(benching.report("app", LOAD))

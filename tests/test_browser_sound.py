@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from rtcstream import Samples, Stream, Utterance
 from rtcstream.examples import (
@@ -20,7 +20,7 @@ from rtcstream.examples import (
 )
 from tests.browser import Pages
 from tests.conftest import Serve
-from tests.footage import heard, until, visit
+from tests.footage import begin, heard, sounding, until, visit
 from tests.hearing import RATE, likeness, pitch, read, record, speak, write
 
 
@@ -36,19 +36,6 @@ def whistle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A steady 440 Hz, in whole periods."""
     samples = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)
     return write(tmp_path_factory.mktemp("sound") / "whistle.wav", samples)
-
-
-async def begin(page: Page, *, processing: bool = True) -> None:
-    """Press Start, with the microphone as it is unless `processing`, and wait for the session."""
-    if not processing:
-        await until(page, "document.querySelector('#size').options.length > 0")
-        await page.locator("#processing").uncheck()
-    await page.click("#start")
-    await expect(page.locator("#status")).to_have_text("Connected")
-
-
-async def sounding(page: Page, selector: str = "#sound") -> None:
-    await until(page, f"document.querySelector('{selector}').srcObject?.getAudioTracks().length")
 
 
 async def test_speech_comes_back_as_it_was(pages: Pages, serve: Serve, speech: Path) -> None:

@@ -110,7 +110,9 @@ class Refusing:
         self.describe = sessions.describe
         self.trickle = sessions.trickle
         self.close = sessions.close
+        self.queue = sessions.queue
         self.ice_servers = sessions.ice_servers
+        self.owner = sessions.owner
         self._problem = problem
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
@@ -134,7 +136,9 @@ class Unreachable:
     def __init__(self, sessions: Sessions, port: int) -> None:
         self.describe = sessions.describe
         self.ice_servers = sessions.ice_servers
+        self.owner = sessions.owner
         self.close = sessions.close
+        self.queue = sessions.queue
         self._sessions = sessions
         self._candidate = f"a=candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host"
 

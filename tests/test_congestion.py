@@ -105,6 +105,40 @@ def test_another_way() -> None:
     assert link.run(4, most=2.5e6)[-1] >= 2.5e6
 
 
+def test_another_way_and_a_still_picture() -> None:
+    """Nor where little is sent, and it does not cost the rate."""
+    link = Link(lambda now: 50e6)
+    link.run(5, most=2.5e6)
+    link.delay = 0.12
+    assert min(link.run(15, most=2.5e6, share=0.05)) > 0.5e6
+    assert link.run(4, most=2.5e6)[-1] >= 2.5e6
+
+
+def test_others_queue() -> None:
+    """Where others keep a queue standing, as downloads do, the rate does not go to nothing."""
+    link = Link(lambda now: 50e6)
+    link.run(5, most=2.5e6)
+    rates = []
+    for _ in range(30):  # a sawtooth of 60 to 200 ms
+        for step in range(10):
+            link.delay = 0.02 + 0.06 + 0.014 * step
+            rates += link.run(0.2, most=2.5e6)
+    assert min(rates) > 0.3e6
+    assert sum(rates[-600:]) / 600 > 1e6
+
+
+def test_few_pictures() -> None:
+    """At four pictures a second one that is late is no queue."""
+    controller = CongestionController()
+    dice = random.Random(1)
+    for number in range(200):
+        now = number / 4
+        late = 0.1 if number % 7 == 6 else dice.uniform(0, 0.005)
+        numbers = [controller.number(PACKET, now) for _ in range(5)]
+        controller.on_report([(n, 1000 + now + late) for n in numbers], 500_000, now)
+    assert controller.rate is not None and controller.rate >= 500_000
+
+
 def test_a_still_picture() -> None:
     """While little is sent the rate stays where it was: nothing says that there is less."""
     link = Link(lambda now: 50e6)

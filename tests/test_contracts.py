@@ -59,6 +59,7 @@ SENDER = {
     "_RTCRtpSender__rtp_exited": "RTCRtpSender.stop would wait for ever",
     "_RTCRtpSender__rtp_started": "RTCRtpSender.stop would wait for ever",
     "_RTCRtpSender__rtp_timestamp": "sender reports would map another timestamp than the wire's",
+    "_RTCRtpSender__stats": "round trips and lost packets would be missing from the metrics",
     "_enabled": "a sender that is switched off would go on sending",
     "_rtx_ssrc": "retransmissions would come from a source that the answer does not name",
     "_ssrc": "packets would come from a source that the answer does not name",

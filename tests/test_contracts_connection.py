@@ -21,8 +21,14 @@ from aiortc.rtp import RtpPacket
 from aiortc.sdp import SessionDescription
 
 from rtcstream import Image, Stream, testing
+from rtcstream.transport import h264
 from rtcstream.transport.audio_receiver import AudioReceiver
-from rtcstream.transport.extensions import PLAYOUT_DELAY, START_BITRATE, TRANSPORT_SEQUENCE
+from rtcstream.transport.extensions import (
+    PLAYOUT_DELAY,
+    START_BITRATE,
+    TRANSPORT_SEQUENCE,
+    prefer,
+)
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.transport.peer import PeerConnection
 from rtcstream.transport.receiver import VideoReceiver
@@ -137,23 +143,6 @@ async def test_what_an_sctp_transport_has(connection: PeerConnection) -> None:
     assert connection.sctp._get_inbound_stream(0).reassembly == []
 
 
-async def test_how_a_lost_peer_is_told_from_one_that_goes() -> None:
-    """A transport tells that it is closed by an event; ICE that has closed by itself says so before
-    that, and one whose peer said goodbye does not."""
-    async with testing.connect(Stream(same)) as peer:
-        assert peer.session is not None
-        await peer._connection.close_within(2)
-        await peer.session.closed.wait()
-        assert not peer.session._connection.is_lost
-    async with testing.connect(Stream(same)) as peer:
-        assert peer.session is not None
-        ice = peer.session._connection.sctp.transport.transport._connection  # type: ignore[union-attr]
-        assert "return await self.close()" in inspect.getsource(ice.query_consent)
-        await ice.close()
-        await peer.session.closed.wait()
-        assert peer.session._connection.is_lost
-
-
 async def test_where_aioice_gathers(connection: PeerConnection) -> None:
     """Only the addresses that were asked for are bound, and none is resolved or asked outside."""
     connection.addTransceiver("video", "sendrecv")
@@ -166,6 +155,35 @@ async def test_where_aioice_gathers(connection: PeerConnection) -> None:
     gatherer = connection.getTransceivers()[0].receiver.transport.transport.iceGatherer
     assert isinstance(gatherer._connection, aioice.Connection)
     assert gatherer._connection.stun_server is None and gatherer._connection.turn_server is None
+
+
+async def test_where_consent_is_asked_for() -> None:
+    """aioice looks its question for consent up when it connects, and hands valid checks to one
+    method; a nominated pair can be asked with a bound."""
+    source = inspect.getsource(aioice.Connection)
+    assert "asyncio.create_task(self.query_consent())" in source
+    assert list(inspect.signature(aioice.Connection.check_incoming).parameters) == [
+        "self",
+        "message",
+        "addr",
+        "protocol",
+    ]
+    for handed_on in ("self.check_incoming(*early_check)", "self.check_incoming(message, addr"):
+        assert handed_on in source
+    assert issubclass(aioice.stun.TransactionTimeout, aioice.stun.TransactionError)
+    assert issubclass(aioice.stun.TransactionFailed, aioice.stun.TransactionError)
+    assert (aioice.stun.RETRY_RTO, aioice.stun.RETRY_MAX) == (0.5, 6), "consent.py counts with it"
+    async with testing.connect(Stream(same)) as peer:
+        connection = peer._connection.sctp.transport.transport._connection  # type: ignore[union-attr]
+        assert connection._query_consent_task is not None
+        assert "Consent._ask" in repr(connection._query_consent_task)
+        pair = connection._nominated[1]
+        await pair.protocol.request(
+            connection.build_request(pair, nominate=False),
+            pair.remote_addr,
+            integrity_key=(connection.remote_password or "").encode(),
+            retransmissions=1,
+        )
 
 
 async def test_what_a_description_has(connection: PeerConnection) -> None:
@@ -218,3 +236,32 @@ async def test_what_a_replay_hooks_into(connection: PeerConnection) -> None:
     assert list(handle.parameters) == ["packet", "arrival_time_ms"]
     decoded = receiver._RTCRtpReceiver__decoder_queue  # type: ignore[attr-defined]
     assert isinstance(decoded, queue.Queue)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hardware", "first"),
+    [
+        ("auto", None, "VP8"),
+        ("auto", "h264_nvenc", "H264"),
+        ("h264", None, "H264"),
+        ("vp8", "h264_nvenc", "VP8"),
+    ],
+)
+async def test_which_codec_is_preferred(
+    connection: PeerConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    hardware: str | None,
+    first: str,
+) -> None:
+    """By "auto" H.264 is answered first where the machine encodes it in hardware, and what the
+    offer has first elsewhere; a codec that is named is first in any case."""
+    monkeypatch.setattr(h264, "hardware", lambda: hardware)
+    offering = PeerConnection(IceOptions(addresses=LOOPBACK))
+    offering.addTransceiver("video", "sendrecv")
+    await offering.setLocalDescription(await offering.createOffer())
+    await connection.accept(offering.localDescription.sdp)
+    [transceiver] = connection.getTransceivers()
+    await offering.close()
+    prefer(transceiver, wanted)
+    assert transceiver._codecs[0].name == first

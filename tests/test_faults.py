@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtcstream import Image, Stream, host, session, testing
+from rtcstream import Image, Stream, session, testing
 from rtcstream.outbox import Outbox
 from tests.pictures import difference, plain, scene
 
@@ -166,10 +166,8 @@ async def test_close_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> 
             await asyncio.sleep(0.01)
 
 
-async def test_function_that_never_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_function_that_never_returns() -> None:
     """A function that hangs is reported, harms no other session, and ends with its own."""
-    for module in (session, host):
-        monkeypatch.setattr(module, "HANG_TIMEOUT", 0.5)
     release = threading.Event()
 
     def stuck(image: Image) -> Image:
@@ -177,12 +175,16 @@ async def test_function_that_never_returns(monkeypatch: pytest.MonkeyPatch) -> N
             release.wait()
         return plain(MARK)
 
-    sessions = Stream(stuck).sessions()
+    sessions = Stream(stuck, hang_timeout=0.5).sessions()
     async with testing.connect(sessions) as other, testing.connect(sessions) as peer:
         await peer.apply(scene(seed=2) // 2)
         peer.send(plain((0, 0, 255)))
         log = await peer.message("log")
         assert "stuck() has not returned for 0.5 seconds" in log["message"]
+        await peer.message("stats")
+        await peer.message("stats")
+        assert not [m for m in peer.messages if m["type"] == "log"], "once for each hang"
+        assert sessions.runner.faults.hangs == 1
         await other.apply(scene() // 2)
         assert await peer.set() == {}
         assert shown_are_marked(peer)
@@ -192,6 +194,24 @@ async def test_function_that_never_returns(monkeypatch: pytest.MonkeyPatch) -> N
         assert time.monotonic() - started < 2
         await other.apply(scene() // 2)
     release.set()
+
+
+async def test_a_function_that_may_take_its_time() -> None:
+    """With `hang_timeout=None` no call is reported, however long it takes."""
+    release = threading.Event()
+
+    def stuck(image: Image) -> Image:
+        release.wait(10)
+        return plain(MARK)
+
+    sessions = Stream(stuck, hang_timeout=None).sessions()
+    async with testing.connect(sessions) as peer:
+        peer.send(scene())
+        for _ in range(3):
+            await peer.message("stats")
+        assert not [m for m in peer.messages if m["type"] == "log"]
+        release.set()
+    assert sessions.runner.faults.hangs == 0
 
 
 async def test_coroutine_is_cancelled_at_the_end() -> None:

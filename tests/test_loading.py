@@ -14,6 +14,7 @@ from aiohttp import web
 
 from rtcstream import CommandError, Stream, __main__
 from rtcstream.gallery import Gallery
+from rtcstream.limits import Limits
 from rtcstream.loading import EXAMPLES, example_names, load, sentence
 from rtcstream.server import ServeOptions, ServerOptions
 
@@ -282,6 +283,8 @@ def test_the_options_of_the_server(
         *("--ssl-cert", "c.pem", "--ssl-key", "k.pem"),
         *("--ice-server", "stun:a.example", "--ice-server", "turn:u:p@b.example"),
         *("--cors-origin", "*", "--cors-origin", "https://c.example"),
+        *("--turn-secret", "north", "--trusted-proxy", "10.0.0.0/8"),
+        *("--token", "correct-horse", "--limit", "posts=3", "--limit", "half-open=9"),
     )
     [(_, options)] = served
     assert options == ServerOptions(
@@ -292,7 +295,31 @@ def test_the_options_of_the_server(
         ssl_key="k.pem",
         ice_servers=["stun:a.example", "turn:u:p@b.example"],
         cors_origins=["*", "https://c.example"],
+        turn_secret="north",
+        trusted_proxies=["10.0.0.0/8"],
+        auth=["correct-horse"],
+        limits=Limits(posts=3.0, half_open=9),
     )
+
+
+def test_secrets_in_the_environment(
+    command: Command, served: list[tuple[Any, ServerOptions]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other users of the machine should not see in the list of processes may stand there."""
+    monkeypatch.setenv("RTCSTREAM_TOKEN", "correct-horse battery-staple")
+    monkeypatch.setenv("RTCSTREAM_TURN_SECRET", "north")
+    monkeypatch.setenv("RTCSTREAM_KEY", "k" * 32)
+    command("loopback")
+    [(_, options)] = served
+    assert options.auth == ["correct-horse", "battery-staple"]
+    assert (options.turn_secret, options.auth_key) == ("north", "k" * 32)
+
+
+def test_limit_that_is_none(command: Command) -> None:
+    """A limit that is unknown is one line, which says what there is."""
+    ran = command("loopback", "--limit", "post=3")
+    assert ran.status == 1
+    assert "there is no limit 'post'" in ran.err
 
 
 def test_the_gallery(command: Command, served: list[tuple[Any, ServerOptions]]) -> None:

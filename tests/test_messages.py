@@ -27,6 +27,7 @@ from rtcstream.messages import (
     Set,
     State,
     Stats,
+    Time,
     encode,
     parse,
 )
@@ -209,6 +210,7 @@ def test_a_set_comes_as_it_was_sent(seq: int, values: dict[str, Any], ascii_only
                 "stages": {"encode": [1.5, 2.25]},
             },
         ),
+        (Time(12.5), {"type": "time", "remaining": 12.5}),
         (End("time_limit"), {"type": "end", "reason": "time_limit"}),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, dict) else "",

@@ -47,6 +47,20 @@ def picture() -> av.VideoFrame:
     return av.VideoFrame(16, 16, "yuv420p")
 
 
+def test_a_late_generator_is_silence() -> None:
+    """What comes late is no hole in the track: silence stands for it, and time goes on."""
+    stage = Stage()
+    run = stage.playout.begin()
+    sent = []
+    for frame in range(6):
+        if frame in (1, 4):
+            run.play(np.full((FRAME, 2), frame, np.int16))
+        sent.append(stage.queue.take())
+        stage.played += 1
+    assert [frame.pts for frame in sent] == [FRAME * number for number in range(6)]
+    assert [int(frame.to_ndarray().max()) for frame in sent] == [0, 1, 0, 0, 4, 0]
+
+
 def test_results_are_told_with_their_sound() -> None:
     """What comes beside sound is told when that begins to play, not when it is pulled."""
     stage = Stage()

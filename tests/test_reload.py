@@ -182,6 +182,19 @@ def test_the_command_line_passes_the_rest_on(
     ]
 
 
+def test_a_program_that_is_saved_is_not_drained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--reload` a program that has changed starts anew at once, whatever sessions it has."""
+    calls: list[list[str]] = []
+
+    def run(folders: Any, given: list[str]) -> int:
+        calls.append(given)
+        return 0
+
+    monkeypatch.setattr(reload, "run", run)
+    assert __main__.main(["my/app.py", "--reload", "--drain-timeout", "30"]) == 0
+    assert __main__.parser().parse_args(calls[0][: calls[0].index("--")]).drain_timeout == 0
+
+
 def test_a_program_that_is_edited(tmp_path: Path) -> None:
     """A program that failed is served when it has been saved anew, and Ctrl-C ends all of it."""
     program = tmp_path / "app.py"

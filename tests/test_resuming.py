@@ -4,13 +4,13 @@ import asyncio
 import threading
 from typing import Any, ClassVar, NamedTuple
 
-import aioice.ice
 import pytest
 
 from rtcstream import Image, Session, Stream, resuming, session, testing
 from rtcstream.negotiator import Sessions
 from rtcstream.resuming import Keeper, Keepsake
 from rtcstream.signaling import Problem
+from rtcstream.transport import consent
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.types import Peer
 from tests.conftest import Leaks
@@ -79,8 +79,9 @@ async def lose(peer: testing.TestPeer) -> str:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that notices within seconds that nothing comes any more."""
-    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)
-    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+    monkeypatch.setattr(consent, "INTERVAL", 0.2)
+    monkeypatch.setattr(consent, "RETRANSMISSIONS", 0)
+    monkeypatch.setattr(consent, "GONE", 0.6)
 
 
 async def test_who_comes_back_finds_all_as_it_was(
@@ -190,7 +191,8 @@ async def test_a_call_that_runs_is_waited_for(sessions: Sessions) -> None:
             await until(lambda: old.session.closed.is_set())  # type: ignore[union-attr]
             assert calls == ["begins"]
             assert new.session is not None
-            assert new.session._wiring.hanging(longer_than=0.0), "and the page is told, in time"
+            complaints = [each.complaint(0.0) for each in new.session._wiring.workers]
+            assert any(complaints), "and the page is told, in time"
             going.set()
             await new.apply(scene())
             assert calls[:3] == ["begins", "ends", "begins"]
@@ -252,12 +254,12 @@ async def test_an_answer_that_got_lost(
         await peer.session.closed.wait()
         lost = peer.session.id
     with pytest.raises(Problem):
-        await sessions.connect("v=0\r\n", {}, Peer(None, {}), ICE, lost)
+        await sessions.connect("v=0\r\n", {}, Peer(None, {}), ICE, resume=lost)
     monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.2)
     async with offering() as (_, offer):
-        second, _ = await sessions.connect(offer, {}, Peer(None, {}), ICE, lost)
+        second, _ = await sessions.connect(offer, {}, Peer(None, {}), ICE, resume=lost)
         await second.closed.wait()
-        third, _ = await sessions.connect(offer, {}, Peer(None, {}), ICE, lost)
+        third, _ = await sessions.connect(offer, {}, Peer(None, {}), ICE, resume=lost)
         monkeypatch.undo()
         async with testing.connect(sessions, resume=second.id) as peer:
             assert await count(peer) == 2

@@ -204,7 +204,8 @@ async def test_nonsense_is_named(hint: Any, nonsense: Any, good: Any, words: str
 
 
 async def test_one_that_never_yields() -> None:
-    """A generator that is stuck harms nobody; its session ends in time, its thread is abandoned."""
+    """A generator that is stuck harms nobody, and the page is told; its session ends in time, its
+    thread is abandoned."""
     release = threading.Event()
 
     def f() -> Iterator[int]:
@@ -214,15 +215,39 @@ async def test_one_that_never_yields() -> None:
     def g() -> Iterator[int]:
         yield 2
 
-    async with testing.connect(Stream(f)) as peer, testing.connect(Stream(g)) as other:
+    stuck = Stream(f, hang_timeout=0.5)
+    async with testing.connect(stuck) as peer, testing.connect(Stream(g)) as other:
         await peer.message("state", value="running")
         assert await other.result() == 2
+        log = await peer.message("log")
+        assert log["message"] == "f() has yielded nothing for 0.5 seconds"
         await peer.set()
         assert peer.session is not None
         started = time.monotonic()
         await peer.session.end("enough")
         assert time.monotonic() - started < 3
     release.set()
+
+
+async def test_one_that_does_not_end() -> None:
+    """A generator that blocks where it is closed holds up the next run; the page is told, and the
+    run begins once it lets go."""
+    release = threading.Event()
+
+    def f(name: str = "a") -> Iterator[str]:
+        try:
+            while True:
+                yield name
+        finally:
+            release.wait(30)
+
+    async with testing.connect(Stream(f, hang_timeout=0.5)) as peer:
+        assert await peer.result() == "a"
+        await peer.set(name="b")
+        log = await peer.message("log")
+        assert "f() has not ended 0.5 seconds after it was told to" in log["message"]
+        release.set()
+        await peer.message("result", data="b")
 
 
 async def test_one_that_never_yields_and_is_async() -> None:

@@ -18,6 +18,7 @@ from rtcstream import CommandError, Image, Stream, server
 from rtcstream.certificate import lan_addresses
 from rtcstream.server import ServerOptions, listening
 from tests.conftest import Leaks, Serve
+from tests.offers import ghost_offer
 
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
@@ -182,6 +183,10 @@ async def test_port_in_use_is_one_line() -> None:
         ({"port": 70000}, "65535"),
         ({"ice_servers": ["stun"]}, "stun:HOST:PORT"),
         ({"ice_servers": ["turn:host:3478"]}, "USER"),
+        ({"turn_secret": "north"}, "needs a TURN server"),
+        ({"auth": ["short"]}, "8 to 512"),
+        ({"auth": ["correct-horse"], "auth_key": "short"}, "32 characters"),
+        ({"trusted_proxies": ["proxy.example"]}, "IP address"),
         ({"cors_origins": ["example.com"]}, "origin"),
         ({"host": "no.such.name.invalid"}, "cannot listen"),
     ],
@@ -300,3 +305,46 @@ async def test_checkout_without_symbolic_links(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(loading, "EXAMPLES", Path(__file__))
     with pytest.raises(CommandError, match="symbolic links"):
         loading.example_names()
+
+
+@pytest.mark.parametrize(
+    ("host", "forwarded", "status"),
+    [
+        ("127.0.0.1", "media.example", 200),
+        ("media.example", "media.example", 200),
+        ("127.0.0.1", "evil.example", 403),
+        ("evil.example", "media.example", 403),
+    ],
+)
+async def test_host_behind_a_proxy(
+    client: aiohttp.ClientSession, host: str, forwarded: str, status: int
+) -> None:
+    """Both the Host that came and the one that a named proxy tells of must be known."""
+    options = ServerOptions(
+        port=0, cors_origins=["https://media.example"], trusted_proxies=["127.0.0.1"]
+    )
+    headers = {"Host": host, "X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": forwarded}
+    async with (
+        listening(Stream(flip), options) as url,
+        client.get(url, headers=headers) as response,
+    ):
+        assert response.status == status
+
+
+async def test_peer_behind_a_proxy(client: aiohttp.ClientSession) -> None:
+    """The function's `session.peer.address` is the visitor's, where the proxy is named."""
+    stream = Stream(flip)
+    sessions = stream.sessions()
+    stream.sessions = lambda: sessions  # type: ignore[method-assign]
+    options = ServerOptions(port=0, trusted_proxies=["127.0.0.0/8"])
+    async with (
+        listening(stream, options) as url,
+        client.post(
+            url + "session",
+            data=await ghost_offer(),
+            headers={**SDP, "X-Forwarded-For": "6.6.6.6, 2001:db8::7"},
+        ) as response,
+    ):
+        assert response.status == 201
+        [session] = sessions._sessions.values()
+        assert session.peer.address == "2001:db8::7"

@@ -90,3 +90,18 @@ def test_marks_from_several_threads() -> None:
     for thread in threads:
         thread.join()
     assert not errors
+
+
+def test_each_frame_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again, the stages of the frames sent since are told, and of those that are kept."""
+    steps = dict(zip(ALL, (0.0, 0.002, 0.003, 0.013, 0.014, 0.018, 0.019), strict=True))
+    made = marked(monkeypatch, [steps] * 2)
+    sent, stages = made.since(0)
+    assert sent == 2
+    assert [name for name, _ in stages[:3]] == ["decode", "wait", "function"]
+    assert [seconds for name, seconds in stages if name == "total"] == pytest.approx([0.019] * 2)
+    assert made.since(sent) == (2, [])
+    many = marked(monkeypatch, [steps] * (Timeline.KEPT + 10))
+    sent, stages = many.since(0)
+    assert sent == Timeline.KEPT + 10
+    assert len([name for name, _ in stages if name == "total"]) == Timeline.KEPT

@@ -1,7 +1,8 @@
 /** The page's side of a session that is measured: the same code for every route. */
 
 /**
- * Sends a track and gives what comes back, by way of a server or of another connection in this page.
+ * Sends a track and gives what comes back, by way of a server or of another connection in this page;
+ * `told.stages` is what rtcstream last said of a picture's stages: the median and p95 of each, in ms.
  * @param {MediaStreamTrack} track
  * @param {string | null} session where to post the offer; `null` for the browser's own echo
  * @param {RTCPeerConnection[]} connections what was opened: for the caller to close
@@ -12,14 +13,19 @@ export async function connect(track, session, connections, sendEncodings) {
   connections.push(local);
   const transceiver = local.addTransceiver(track, { direction: "sendrecv", sendEncodings });
   await keepSize(transceiver.sender);
-  local.createDataChannel("rtcstream");
+  /** @type {{ stages: Record<string, [number, number]> | null }} */
+  const told = { stages: null };
+  local.createDataChannel("rtcstream").addEventListener("message", ({ data }) => {
+    const message = JSON.parse(data);
+    if (message.type === "stats") told.stages = message.stages;
+  });
   await local.setLocalDescription();
   await gathered(local);
   const offer = /** @type {RTCSessionDescription} */ (local.localDescription);
   if (session === null) connections.push(new RTCPeerConnection());
   const answer = session === null ? await echo(connections[1], offer) : await post(session, offer);
   await local.setRemoteDescription({ type: "answer", sdp: answer });
-  return transceiver.receiver;
+  return { receiver: transceiver.receiver, told };
 }
 
 /** While it learns what the network can take, a browser sends pictures smaller than they are. @param {RTCRtpSender} sender */

@@ -32,7 +32,8 @@ export async function measure({ warmup, seconds, ...options }) {
     const { samples, unreadable } = call.take();
     const start = samples[0]?.at ?? 0;
     const since = samples.map(({ at, latency }) => ({ at: at - start, latency }));
-    return { samples: since, unreadable, codec, size: [frameWidth, frameHeight] };
+    const server = call.told.stages?.total ?? null;
+    return { samples: since, unreadable, codec, size: [frameWidth, frameHeight], server };
   } finally {
     call.close();
   }
@@ -49,7 +50,7 @@ export async function open({ session, size = [640, 480], camera = false, bitrate
   };
   try {
     const encodings = bitrate === undefined ? undefined : [{ maxBitrate: bitrate }];
-    const receiver = await connect(source.track, session, connections, encodings);
+    const { receiver, told } = await connect(source.track, session, connections, encodings);
     const video = /** @type {HTMLVideoElement} */ (document.querySelector("video"));
     video.srcObject = new MediaStream([receiver.track]);
     const { first, take } = watch(video, source.drawn);
@@ -57,7 +58,7 @@ export async function open({ session, size = [640, 480], camera = false, bitrate
     const [posted] = session === null ? [] : performance.getEntriesByName(new URL(session, location.href).href);
     // From the moment of the POST; the browser's own echo has none.
     const start = posted === undefined ? null : shown - posted.startTime;
-    return { start, take, statistics: () => statistics(receiver), close };
+    return { start, take, told, statistics: () => statistics(receiver), close };
   } catch (error) {
     close();
     throw error;

@@ -35,7 +35,7 @@ export async function measure({ session, warmup, seconds }) {
     const silence = new ConstantSourceNode(context, { offset: 0 }); // between clicks, too, sound is sent
     silence.connect(mouth);
     silence.start();
-    const receiver = await connect(mouth.stream.getAudioTracks()[0], session, connections);
+    const { receiver } = await connect(mouth.stream.getAudioTracks()[0], session, connections);
     const ear = new MediaStream([receiver.track]);
     const element = /** @type {HTMLAudioElement} */ (document.querySelector("audio"));
     element.srcObject = ear; // without, Chromium does not decode

@@ -10,6 +10,7 @@ import av
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from .. import logs
 from .clock import VIDEO_TIME_BASE
 from .packets import vp8_data
 
@@ -46,7 +47,7 @@ class Decoder(Generic[FrameT]):
         self._said = False
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="rtcstream-decoder", daemon=True).start()
+        logs.thread(self._run, "rtcstream-decoder").start()
 
     def put(self, task: Task | None) -> None:
         """A frame to decode; None ends the decoder, dropping what waits."""

@@ -42,6 +42,8 @@ class Encoder(Protocol):
     width: int
     height: int
     bitrate: int
+    least_change: float
+    """Of the bitrate: smaller ones are not worth what they cost."""
 
     def encode(self, frame: av.VideoFrame, step: int, keyframe: bool) -> bytes:
         """The frame, ``step`` ticks after the last; empty when it is left out."""
@@ -53,7 +55,7 @@ class Encoder(Protocol):
 class FfmpegVp8Encoder:
     """VP8 where libvpx itself is not to be had: a change of bitrate is a new encoder."""
 
-    LEAST_CHANGE = 0.3
+    least_change = 0.3
 
     def __init__(self, width: int, height: int, bitrate: int) -> None:
         self.width, self.height = width, height
@@ -62,9 +64,7 @@ class FfmpegVp8Encoder:
         self._pts = 0
 
     def encode(self, frame: av.VideoFrame, step: int, keyframe: bool) -> bytes:
-        had = self._encoder.target_bitrate
-        if abs(self.bitrate - had) > self.LEAST_CHANGE * had:
-            self._encoder.target_bitrate = self.bitrate
+        self._encoder.target_bitrate = self.bitrate
         self._pts += step
         frame.pts, frame.time_base = self._pts, VIDEO_TIME_BASE
         frame.pict_type = PictureType.NONE  # a decoded one says what it was
@@ -121,7 +121,7 @@ class VideoEncoder:
             if encoder is not None:
                 encoder.close()
             encoder = self._encoder = self._make(frame, bitrate, most)
-        elif abs(encoder.bitrate - bitrate) > 0.02 * encoder.bitrate:
+        elif abs(encoder.bitrate - bitrate) > encoder.least_change * encoder.bitrate:
             encoder.bitrate = bitrate
         try:
             data = encoder.encode(frame, step, keyframe)

@@ -12,6 +12,7 @@ from typing import Protocol
 import av
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from .. import logs
 from .bitrate import Bitrate
 from .encoder import AudioEncoder, Encoded, VideoEncoder
 from .slot import Closed, Slot
@@ -22,10 +23,15 @@ logger = logging.getLogger(__name__)
 
 KEYFRAME_INTERVAL = 0.2
 """Seconds between two keyframes that are asked for: each costs many times a usual frame."""
+AT_MOST = 0.008
+"""Seconds of encoding that the thread which has the picture does itself."""
 SLICE = 0.002
 """Seconds at a time for which the event loop is held up by sending a frame to many."""
-SLOW = 0.5
-"""A viewer that can take less than this share of what the best one can is not waited for."""
+RETARGET_INTERVAL = 0.1
+"""Seconds between two looks at what many viewers can take."""
+SLOW, NO_LONGER = 0.5, 0.6
+"""A viewer that can take less than this share of what the best one can is not waited for; from the
+second on it is again."""
 SLOW_KEYFRAMES = 2.0
 """Seconds between two keyframes for those who get nothing else."""
 SLOW_FOR, TRIAL = 10.0, 4.0
@@ -61,8 +67,7 @@ class Encoding:
         self.ended = asyncio.Event()
         self._loop = loop
         self._sent = threading.Semaphore()
-        name = f"rtcstream-{kind}-encoder"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = logs.thread(self._run, f"rtcstream-{kind}-encoder")
 
     def join(self, viewer: Viewer) -> None:
         """Send what is encoded to this viewer, too; the first one starts the thread."""
@@ -148,19 +153,21 @@ class VideoEncoding(Encoding):
         self._encoder = VideoEncoder(codec, limits, hardware)
         self._timeline = timeline
         slot.serve = self._encode_here
+        self._took = float("inf")  # making an encoder is for our own thread
         self._last: av.VideoFrame | None = None
         self._pts = 0
         self._keyframe_wanted = False
         self._keyframe_due = 0.0
         self._keyframe_timer: asyncio.TimerHandle | None = None
         self._slow_timer: asyncio.TimerHandle | None = None
+        self._retarget_timer: asyncio.TimerHandle | None = None
         self._slow: dict[Viewer, float] = {}
         self._trials: dict[Viewer, float] = {}
 
     def close(self) -> None:
         self._slot.close()
         super().close()
-        for timer in (self._keyframe_timer, self._slow_timer):
+        for timer in (self._keyframe_timer, self._slow_timer, self._retarget_timer):
             if timer is not None:
                 timer.cancel()
 
@@ -176,15 +183,27 @@ class VideoEncoding(Encoding):
         return self._encoder.bitrate
 
     def retarget(self) -> None:
-        """A viewer's target has changed: encode for the least of them, but for those far below
-        the best, who get keyframes only. More than the encoder gives is no better."""
+        """A viewer's target has changed; with many, one look serves all that change meanwhile."""
+        if len(self.viewers) <= 1:
+            self._retarget()
+        elif self._retarget_timer is None:
+            self._retarget_timer = self._loop.call_later(RETARGET_INTERVAL, self._retarget)
+
+    def _retarget(self) -> None:
+        """Encode for the least target of the viewers, but for those far below the best, who get
+        keyframes only. More than the encoder gives is no better."""
+        self._retarget_timer = None
         now = self._loop.time()
         known = {viewer: viewer.target for viewer in self.viewers if viewer.target is not None}
         best = max(known.values(), default=None)
         if best is None:
             return
         best = min(best, self._encoder.most)
-        enough = {viewer for viewer, target in known.items() if target >= SLOW * best}
+        enough = {
+            viewer
+            for viewer, target in known.items()
+            if target >= (NO_LONGER if viewer in self._slow else SLOW) * best
+        }
         self._encoder.target = min(known[viewer] for viewer in enough)
         for viewer in known:
             slow = viewer not in enough and self._trials.get(viewer, 0.0) < now
@@ -193,6 +212,7 @@ class VideoEncoding(Encoding):
                 viewer.set_slow(True)
             elif viewer in enough and self._slow.pop(viewer, None) is not None:
                 viewer.set_slow(False)
+                self.want_keyframe()  # it goes on with one
         if self._slow and self._slow_timer is None:
             self._slow_timer = self._loop.call_later(SLOW_KEYFRAMES, self._serve_slow)
 
@@ -236,15 +256,20 @@ class VideoEncoding(Encoding):
         return self._encode(self._slot.take())
 
     def _encode_here(self, picture: av.VideoFrame) -> bool:
-        """Encode on the thread that gives the picture, while ours waits for one; not while the last
-        is still being sent."""
-        if not self._sent.acquire(blocking=False):
+        """Encode on the thread that gives the picture, while ours waits for one: not what takes
+        long, nor while the last is still being sent. Raises Closed."""
+        if self._took > AT_MOST or not self._sent.acquire(blocking=False):
             return False
-        frames = self._encode(picture)
-        for encoded, pts in frames:
-            self._hand_on(encoded, pts)
-        if not frames:
-            self._sent.release()
+        frames: list[tuple[Encoded, int]] = []
+        try:
+            frames = self._encode(picture)
+            for encoded, pts in frames:
+                self._hand_on(encoded, pts)
+        except RuntimeError as error:
+            raise Closed from error  # the event loop has ended
+        finally:
+            if not frames:
+                self._sent.release()
         return True
 
     def _encode(self, newer: av.VideoFrame | None) -> list[tuple[Encoded, int]]:
@@ -264,8 +289,10 @@ class VideoEncoding(Encoding):
             self._keyframe_wanted = False
         if self._timeline is not None:
             self._timeline.mark(pts, ENCODING)
+        began = time.monotonic()
         try:
             encoded = self._encoder.encode(self._last, pts, keyframe)
+            self._took = time.monotonic() - began
         except Exception as error:
             encoded = None
             self.on_error(error)

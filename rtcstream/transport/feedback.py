@@ -22,6 +22,8 @@ ANEW = 3000
 TICK = 0.00025
 """Seconds, the unit of the times between packets; the reference time counts 256 of them."""
 NOT_RECEIVED, SMALL, LARGE = range(3)
+MOST_TOLD, MOST_REPORTS = 2048, 4
+"""Packets of one report that is read, and reports of one datagram."""
 FORMAT, FEEDBACK = 15, 205
 """Of the packet: transport-wide feedback, among RTP's feedback (RFC 4585 section 6.1)."""
 
@@ -73,7 +75,8 @@ class TransportFeedback:
         last = self._highest
         oldest = last - LONGEST + 1
         # After a late packet, what was told of those behind it is told again.
-        self._arrivals = {n: at for n, at in self._arrivals.items() if n >= oldest}
+        if len(self._arrivals) > 2 * LONGEST:
+            self._arrivals = {n: at for n, at in self._arrivals.items() if n >= oldest}
         packet = pack(*self._ssrc, self._count, max(self._first, oldest), last, self._arrivals)
         self._first = last + 1
         self._count = (self._count + 1) & 0xFF
@@ -90,7 +93,7 @@ def pack(
     ours: int, theirs: int, count: int, first: int, last: int, arrivals: dict[int, float]
 ) -> bytes:
     """A feedback packet about the packets ``first`` to ``last``, of which some arrived."""
-    start = min(time for number, time in arrivals.items() if first <= number <= last)
+    start = min(arrivals[number] for number in range(first, last + 1) if number in arrivals)
     reference = int(start / TICK) // 256
     clock = reference * 256
     statuses, deltas = [], b""
@@ -139,6 +142,8 @@ def unpack(body: bytes) -> list[tuple[int, float]]:
     if len(body) < 16:
         raise ValueError("a report of arrivals is cut short")
     first, count = struct.unpack_from("!HH", body, 8)
+    if count > MOST_TOLD:  # a run of thousands is two bytes long
+        raise ValueError(f"a report of arrivals tells of {count} packets, more than {MOST_TOLD}")
     clock = int.from_bytes(body[12:15], "big") * 256
     at, statuses = 16, list[int]()
     while len(statuses) < count:
@@ -167,13 +172,15 @@ def unpack(body: bytes) -> list[tuple[int, float]]:
 
 
 def take_reports(compound: bytes) -> tuple[list[bytes], bytes]:
-    """The bodies of the reports of arrivals in RTCP that came together, and all the rest."""
-    found, rest, at = [], b"", 0
+    """The bodies of the reports of arrivals in RTCP that came together, the last of many; and all
+    the rest."""
+    found: list[bytes] = []
+    rest, at = b"", 0
     while at + 4 <= len(compound):
         first, kind, words = struct.unpack_from("!BBH", compound, at)
         end = at + 4 + 4 * words
         if (first & 0x1F, kind) == (FORMAT, FEEDBACK) and end <= len(compound):
-            found.append(compound[at + 4 : end])
+            found = [*found, compound[at + 4 : end]][-MOST_REPORTS:]
         else:
             rest += compound[at:end]
         at = end

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote
 
 from aioice import Candidate
@@ -17,13 +17,21 @@ from aiortc import RTCIceServer
 from aiortc.rtcicetransport import RTCIceGatherer, parse_stun_turn_uri
 
 from ..errors import NegotiationError
+from ..limits import DEFAULTS, Limits
 from .ports import Ports, ask_reflexive, bind_all
 
 LOOPBACK = ("127.0.0.1",)
-MAX_CANDIDATES = 128
-"""Candidates of an offer: each is an address, of anybody, that STUN requests go to."""
-MAX_SECTIONS = 8
-"""Media sections of an offer: each that is not bundled would open sockets of its own."""
+
+Server: TypeAlias = Mapping[str, Any]
+"""A browser's RTCIceServer dictionary."""
+
+
+class ServerSource(Protocol):
+    """Where servers come from that are not the same for all, and not for ever."""
+
+    async def servers(self, identity: str | None) -> tuple[Server, ...] | None:
+        """The servers of a visitor; None when they cannot be had."""
+
 
 UFRAG_LENGTH = 16
 """Characters by which connections on one port are told apart; aioice's own have four."""
@@ -35,13 +43,16 @@ class IceOptions:
 
     ``addresses`` None means all of this host's; loopback only when there is no other (RFC 8445
     section 5.1.1.1 leaves it out, but a machine off the network still has itself to talk to).
+    ``source`` gives the servers of each visitor anew. ``limits`` bound what an offer may hold.
     ``ports`` None means any free ones. ``public_addresses`` are announced in the place of local
     ones of the same family, for those who reach this host through a translation of addresses
     that keeps ports.
     """
 
-    servers: tuple[Mapping[str, Any], ...] = ()
+    servers: tuple[Server, ...] = ()
     addresses: tuple[str, ...] | None = None
+    source: ServerSource | None = None
+    limits: Limits = DEFAULTS
     ports: Ports | None = None
     public_addresses: tuple[str, ...] = ()
 
@@ -64,22 +75,28 @@ class IceOptions:
         ]
 
 
-def parse_server(text: str) -> dict[str, Any]:
+def parse_server(text: str, *, credentials: bool = True) -> dict[str, Any]:
     """``stun:host[:port]`` or ``turn:user:password@host[:port][?transport=tcp]`` as a browser's
-    RTCIceServer dictionary. Raises ValueError with the accepted forms."""
+    RTCIceServer dictionary; ``credentials`` says whether TURN has a user and password.
+
+    Raises ValueError with the accepted forms.
+    """
     scheme, _, rest = text.partition(":")
-    credentials, at, place = rest.rpartition("@")
+    login, at, place = rest.rpartition("@")
     server: dict[str, Any] = {"urls": f"{scheme}:{place}"}
     if at:
-        username, _, credential = credentials.partition(":")
+        username, _, credential = login.partition(":")
         server |= {"username": unquote(username), "credential": unquote(credential)}
     with suppress(ValueError):
         parse_stun_turn_uri(server["urls"])
-        if place and (scheme in ("stun", "stuns")) != bool(at):  # credentials: TURN alone has them
+        turn = scheme not in ("stun", "stuns")  # which alone has credentials
+        if place and bool(at) == (turn and credentials):
             return server
+    form = "turn:USER:PASSWORD@HOST:PORT" if credentials else "turn:HOST:PORT"
+    shown = text if "@" not in text else f"{text.partition(':')[0]}:...@{text.rpartition('@')[2]}"
     raise ValueError(
-        f"{text!r} is not an ICE server; write stun:HOST:PORT or "
-        "turn:USER:PASSWORD@HOST:PORT (?transport=tcp after it for TCP)"
+        f"{shown!r} is not an ICE server; write stun:HOST:PORT or {form} "
+        "(?transport=tcp after it for TCP)"
     )
 
 
@@ -139,25 +156,27 @@ def _is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
-def usable_offer(sdp: str) -> str:
+def usable_offer(sdp: str, limits: Limits = DEFAULTS) -> str:
     """An offer without the candidates that would only cost.
 
     Names of mDNS (``.local``) are left out: the peer's own checks reveal its address (RFC 8445
     section 7.3.1.3), while resolving one is multicast traffic and a socket. So are TCP ones, which
     aioice cannot use, and the end-of-candidates mark, which would let ICE fail before the peer's
-    first check has come. Raises NegotiationError for an offer with too many media sections.
+    first check has come. Raises NegotiationError for an offer with too much in it.
     """
     lines = sdp.splitlines()
-    if sum(line.startswith("m=") for line in lines) > MAX_SECTIONS:
-        raise NegotiationError(f"the offer has more than {MAX_SECTIONS} media sections")
+    if len(lines) > limits.lines:
+        raise NegotiationError(f"the offer has more than {limits.lines} lines")
+    if sum(line.startswith("m=") for line in lines) > limits.sections:
+        raise NegotiationError(f"the offer has more than {limits.sections} media sections")
     kept = [
         line
         for line in lines
         if line.strip() != "a=end-of-candidates"
         and not (line.startswith("a=candidate:") and not is_usable_candidate(line.split()))
     ]
-    if sum(line.startswith("a=candidate:") for line in kept) > MAX_CANDIDATES:
-        raise NegotiationError(f"the offer has more than {MAX_CANDIDATES} candidates")
+    if sum(line.startswith("a=candidate:") for line in kept) > limits.candidates:
+        raise NegotiationError(f"the offer has more than {limits.candidates} candidates")
     return "\r\n".join(kept) + "\r\n"
 
 

@@ -22,6 +22,7 @@ from aiortc.sdp import SessionDescription
 from ..errors import NegotiationError
 from . import extensions
 from .audio_receiver import AudioReceiver
+from .consent import Consent
 from .ice import IceOptions, gather_on, usable_offer
 from .opus import libopus
 from .ports import NoPortFree
@@ -51,10 +52,10 @@ class PeerConnection(RTCPeerConnection):
         # aiortc's own default would be a public STUN server.
         super().__init__(RTCConfiguration(iceServers=ice.to_aiortc()))
         self._ice = ice
+        self._limits = ice.limits
+        self._consents: list[Consent] = []
         self.remote_ufrag: str | None = None
         """The peer's ICE username fragment, which names its generation of candidates."""
-        self.is_lost = False
-        """Whether the peer was no longer heard from (RFC 7675), and has not said that it goes."""
 
     # Names with one leading underscore are not mangled, so these override aiortc's private methods.
 
@@ -62,13 +63,21 @@ class PeerConnection(RTCPeerConnection):
         transport: RTCDtlsTransport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
         gather_on(transport.transport.iceGatherer, self._ice)
         self._read_packets(transport)
-
-        def changed() -> None:  # aiortc calls both "closed"
-            if transport.state == "closed" and transport.transport._connection._closing:
-                self.is_lost = True
-
-        transport.on("statechange", changed)
+        self._consents.append(Consent(transport, self._on_silence))
         return transport
+
+    def _on_silence(self, silent: bool) -> None:
+        self.emit("silence", silent)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the peer fell silent, and was given up."""
+        return any(consent.gone for consent in self._consents)
+
+    @property
+    def checked(self) -> bool:
+        """Whether a valid check of the peer's ICE has come."""
+        return any(consent.checked for consent in self._consents)
 
     def _read_packets(self, transport: RTCDtlsTransport) -> None:
         """Have a transport's packets handed to our receivers and senders."""
@@ -117,7 +126,7 @@ class PeerConnection(RTCPeerConnection):
 
     async def accept(self, offer: str) -> None:
         """Take a remote offer. Raises NegotiationError when it cannot be used."""
-        usable = usable_offer(offer)
+        usable = usable_offer(offer, self._limits)
         try:
             description = SessionDescription.parse(usable)
         except Exception as error:  # its parser meets nonsense with whatever Python raises there

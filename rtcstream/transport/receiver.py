@@ -92,6 +92,7 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
         self.clock = clock
         self.timeline: Timeline | None = None
         """Where it is marked what is received and decoded."""
+        self.bytes_received = 0
         self._codec: RTCRtpCodecParameters | None = None
         self._decoder: Decoder[FrameT] = decoder(self._RTCRtpReceiver__decoder_error)
         self._jitter_buffer = jitter_buffer
@@ -159,6 +160,7 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
         if (stream := streams.get(packet.ssrc)) is None:
             stream = streams[packet.ssrc] = StreamStatistics(codec.clockRate)
         stream.add(packet)
+        self.bytes_received += len(packet.payload)
         if codec.name == "rtx":
             packet, codec = self._unwrapped(packet, codec)
             if codec is None:

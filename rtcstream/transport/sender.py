@@ -22,6 +22,7 @@ from aiortc.rtp import (
     RtcpSrPacket,
     unpack_remb_fci,
 )
+from aiortc.stats import RTCStatsReport
 
 from .bitrate import Bitrate, BitrateController
 from .broadcast import Broadcast
@@ -61,6 +62,7 @@ class MediaSender(RTCRtpSender):
     _RTCRtpSender__rtp_exited: asyncio.Event
     _RTCRtpSender__rtp_started: asyncio.Event
     _RTCRtpSender__rtp_timestamp: int
+    _RTCRtpSender__stats: RTCStatsReport
 
     def __init__(self, kind: str, transport: Any, clock: SourceClock) -> None:
         super().__init__(kind, transport)
@@ -199,7 +201,7 @@ class VideoSender(MediaSender):
             if packet.fmt in (RTCP_PSFB_FIR, RTCP_PSFB_PLI):
                 if self._may_ask():
                     encoding.want_keyframe()
-            elif packet.fmt == RTCP_PSFB_APP and self._writer.congestion is None:
+            elif packet.fmt == RTCP_PSFB_APP and not self._is_told:
                 self._on_estimate(packet.fci, encoding.bitrate)
                 encoding.retarget()
         elif isinstance(packet, RtcpRrPacket | RtcpSrPacket):
@@ -209,6 +211,12 @@ class VideoSender(MediaSender):
                     self._on_report(share, jitter, encoding.bitrate)
                     encoding.retarget()
             await super()._handle_rtcp_packet(packet)
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether the peer has told when packets came, and not only said that it would."""
+        congestion = None if self._writer is None else self._writer.congestion
+        return congestion is not None and congestion.rate is not None
 
     def on_arrivals(self, report: bytes) -> None:
         """The peer tells when packets came."""

@@ -58,7 +58,9 @@ class Slot(Generic[T]):
                 self._serving = False
                 if not served and self._item is None:
                     self._offer(item)
-                elif self._item is not None or self._nudged or self._closed:
+                elif not served:  # what came meanwhile is newer
+                    self.replaced += 1
+                if self._item is not None or self._nudged or self._closed:
                     self._changed.notify()
 
     def _offer(self, item: T) -> None:

@@ -4,10 +4,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 RECEIVED, DECODED, TAKEN, RETURNED, ENCODING, ENCODED, SENT = range(7)
 STAGES = ("decode", "wait", "function", "wait_encoder", "encode", "send")
 """What lies between two marks: from the last packet received until decoded, and so on."""
+
+SPANS = (*zip(STAGES, range(SENT), range(1, SENT + 1), strict=True), ("total", RECEIVED, SENT))
+"""Each stage, and the ``total``, with the marks that it lies between."""
 
 
 class Timeline:
@@ -22,6 +26,7 @@ class Timeline:
         self._lock = threading.Lock()
         self._under_way: dict[int, list[float | None]] = {}
         self._done: deque[Sequence[float | None]] = deque(maxlen=self.KEPT)
+        self._sent = 0
 
     def mark(self, pts: int, stage: int) -> None:
         """The frame has come so far now."""
@@ -35,7 +40,21 @@ class Timeline:
             marks[stage] = now
             if stage == SENT:
                 self._done.append(marks)
+                self._sent += 1
                 del self._under_way[pts]
+
+    def since(self, sent: int) -> tuple[int, list[tuple[str, float]]]:
+        """How many frames have been sent by now, and each stage, in seconds, of those after the
+        first ``sent``; of the last ``KEPT`` at most."""
+        with self._lock:
+            now = self._sent
+            new = list(islice(reversed(self._done), now - sent))
+        return now, [
+            (name, marks[end] - marks[start])  # type: ignore[operator]
+            for marks in reversed(new)
+            for name, start, end in SPANS
+            if marks[start] is not None and marks[end] is not None
+        ]
 
     def summary(self) -> dict[str, tuple[float, float]]:
         """Median and 95th percentile of each stage of the last frames, in milliseconds, and of
@@ -45,9 +64,8 @@ class Timeline:
             done = list(self._done)
         if not done:
             return {}
-        spans = [*zip(STAGES, range(SENT), range(1, SENT + 1), strict=True)]
         summary = {}
-        for name, start, end in (*spans, ("total", RECEIVED, SENT)):
+        for name, start, end in SPANS:
             known = sorted(
                 (marks[end] - marks[start]) * 1000  # type: ignore[operator]
                 for marks in done

@@ -1,8 +1,9 @@
 """What the tests of the HTTP routes share: a negotiator that remembers, and sites around it."""
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rtcstream.signaling import (
     Answer,
     Fragment,
     Problem,
+    identity_of,
     setup,
 )
 
@@ -33,8 +35,11 @@ class FakeNegotiator:
     def __init__(self) -> None:
         self.offers: list[tuple[str, dict[str, str]]] = []
         self.sessions: dict[str, list[Fragment]] = {}
+        self.owners: dict[str, str | None] = {}
         self.servers: Sequence[Mapping[str, Any]] = ()
         self.error: Exception | None = None
+        self.news: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self.waiting = 0
         self.description: dict[str, Any] = {"version": 1, "name": "fake"}
 
     async def describe(self, request: web.Request) -> dict[str, Any]:
@@ -45,7 +50,18 @@ class FakeNegotiator:
             raise self.error
         self.offers.append((offer, parameters))
         self.sessions["s 1"] = []
+        self.owners["s 1"] = identity_of(request)
         return Answer("s 1", "v=0\r\ns=answer\r\n", "tag")
+
+    async def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
+        if self.error:
+            raise self.error
+        self.waiting += 1
+        try:
+            while (event := await self.news.get()) is not None:
+                yield event
+        finally:
+            self.waiting -= 1
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
         self._known(session).append(fragment)
@@ -54,7 +70,10 @@ class FakeNegotiator:
         self._known(session)
         del self.sessions[session]
 
-    def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
+    def owner(self, session: str) -> str | None:
+        return self.owners.get(session)
+
+    async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
         return self.servers
 
     def _known(self, session: str) -> list[Fragment]:
