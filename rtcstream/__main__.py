@@ -13,6 +13,7 @@ from . import benching, loading, logs, reload
 from .errors import CommandError
 from .gallery import Gallery
 from .limits import Limits
+from .network import parse_range
 from .overload import MAX_CPU, MAX_LAG
 from .server import serve
 
@@ -63,6 +64,16 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="ORIGIN",
         help="another site whose pages may use the streams, or * for all; may be repeated",
+    )
+    udp = parser.add_mutually_exclusive_group()
+    udp.add_argument("--udp-port", type=int, metavar="N", help="one UDP port for all media")
+    udp.add_argument("--udp-ports", metavar="A-B", help="UDP ports for media; any free ones if not")
+    parser.add_argument(
+        "--public-ip",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="this server's address as others see it (NAT, Docker); may be repeated",
     )
     parser.add_argument(
         "--max-lag",
@@ -180,6 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             limits=_limits(options.limit),
             drain_timeout=options.drain_timeout,
             admin_token=options.admin_token,
+            udp_port=options.udp_port,
+            udp_ports=options.udp_ports and parse_range(options.udp_ports),
+            public_ips=options.public_ip,
         )
     except CommandError as error:
         print(f"rtcstream: {error}", file=sys.stderr)

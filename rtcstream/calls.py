@@ -54,6 +54,12 @@ class AnyCall(Protocol):
     """Whether a call waits for what is to run it, rather than for the function."""
     outlives_session: bool
     """Whether a call that never returns goes on when its session has ended."""
+    opened: bool
+    """Whether it is ready."""
+
+    @property
+    def keeps_instance(self) -> bool:
+        """Whether it has built a class's instance that another session's ``Call`` can inherit."""
 
     @property
     def clipped(self) -> int:
@@ -109,9 +115,14 @@ class Call:
         self._lock = lock
         self._mixer = Mixer()
         self._target: Any = None
+        self.opened = False
         self._closed = False
         self._interrupted = False
         self._task: asyncio.Task[Any] | None = None
+
+    @property
+    def keeps_instance(self) -> bool:
+        return self.signature.kind == "class"
 
     @property
     def clipped(self) -> int:
@@ -122,6 +133,11 @@ class Call:
         """Build the class, if it is one. Raises whatever its constructor does."""
         signature = self.signature
         self._target = signature.target() if signature.kind == "class" else signature.target
+        self.opened = True
+
+    def inherit(self, other: "Call") -> None:
+        """Have the class that another session's call has built, which is not to close it."""
+        self._target, self.opened = other._target, other.opened
 
     def of_picture(self, frame: av.VideoFrame, values: dict[str, Any]) -> Outcome:
         """Call the function with a picture; raises what it does, ResultError, or SessionClosed."""

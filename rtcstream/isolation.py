@@ -74,11 +74,15 @@ class RemoteCall:
         self._cancelled_at = 0.0
         self._interrupted = False
         self._run = 0
-        self._opened = False
+        self.opened = False
         self._clipped_before = 0
         self._ended: list[tuple[WorkerProcess, Events | None]] = []
 
     # What a worker thread does with a call
+
+    @property
+    def keeps_instance(self) -> bool:
+        return False  # it is in a process that ends with the session
 
     def open(self) -> None:
         """Have a process ready, with the class built. Raises what its constructor does."""
@@ -194,9 +198,9 @@ class RemoteCall:
             raise
         finally:
             self.starting = False
-        if self._opened:
+        if self.opened:
             self._session.on_state("running")
-        self._opened = True
+        self.opened = True
         return worker, True
 
     def _ask(self, worker: WorkerProcess, request: Message) -> Message:

@@ -19,6 +19,7 @@ from .limits import DEFAULTS
 from .metrics import Ledger
 from .options import MediaOptions
 from .overload import Overload
+from .resuming import Keeper, Keepsake, is_same
 from .runner import Runner
 from .session import MediaSession
 from .session_limits import SessionLimits
@@ -26,6 +27,7 @@ from .shared import RunOver, SharedRun, SourceTaken
 from .signaling import Answer, Candidate, Fragment, Problem, identity_of, session_not_found
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
+from .transport.ports import NoPortFree
 from .turn import resolved
 from .types import Peer
 from .wiring import NothingToView
@@ -34,9 +36,16 @@ logger = logging.getLogger("rtcstream.session")
 
 ICE = web.AppKey("rtcstream_ice", IceOptions)
 """The ICE options of an application and of those mounted in it."""
+NETWORK = web.AppKey("rtcstream_network", IceOptions)
+"""The ports and public addresses of the server, whatever ICE servers an application has."""
+
+RESUME = "Rtcstream-Resume"
+"""The header of a POST that names a session whose connection was lost."""
 
 RETRY_AFTER = "2"
 """Seconds after which there may be something to view."""
+PORT_AFTER = "5"
+"""Seconds after which there may be a UDP port."""
 
 
 class Sessions:
@@ -62,8 +71,10 @@ class Sessions:
         self._shared = shared
         self._run: SharedRun | None = None
         self._sessions: dict[str, MediaSession] = {}
+        self._slots: dict[str, Slot] = {}
         self._candidates: dict[str, int] = {}
         self.runner = runner
+        self._keeper = Keeper()
         self._closing = False
         self.gate = Gate(DEFAULTS)
         """Who is let in, where the application and those around it have no ``GATE``."""
@@ -105,7 +116,13 @@ class Sessions:
         ice = await resolved(_ice(request), identity) or replace(_ice(request), source=None)
         ice = replace(ice, limits=gate.limits)
         session, answer = await self.connect(
-            offer, parameters, peer, ice, gate, request.config_dict.get(OVERLOAD)
+            offer,
+            parameters,
+            peer,
+            ice,
+            gate,
+            request.config_dict.get(OVERLOAD),
+            request.headers.get(RESUME),
         )
         return Answer(session.id, answer, session.ufrag or session.id[:8])
 
@@ -121,14 +138,21 @@ class Sessions:
         ice: IceOptions,
         gate: Gate | None = None,
         overload: Overload | None = None,
+        resume: str | None = None,
     ) -> tuple[MediaSession, str]:
         """A new session and the answer to its offer, if there is room for it; the headers of
-        ``peer`` may carry a ticket, and ``gate`` bounds how many one address has. Raises Problem.
+        ``peer`` may carry a ticket, and ``gate`` bounds how many one address has. It goes on with
+        the state of one that was lost, if ``resume`` is its id. Raises Problem.
         """
         self._check_open()
-        slot = self.door.admit(peer.headers, overload)
+        slot = None
+        if resume is not None:
+            _take_first(Values(self._controls), parameters)  # or else the former one lives on
+            slot = await self._end_former(resume, peer)
+        if slot is None:
+            slot = self.door.admit(peer.headers, overload)
         try:
-            return await self._connect(offer, parameters, peer, ice, slot, gate)
+            return await self._connect(offer, parameters, peer, ice, slot, gate, resume)
         except BaseException:
             slot.release()
             raise
@@ -145,17 +169,12 @@ class Sessions:
         ice: IceOptions,
         slot: Slot,
         gate: Gate | None,
+        resume: str | None,
     ) -> tuple[MediaSession, str]:
         self._check_open()
         run = self._shared_run() if self._shared else None
         values = Values(self._controls) if run is None else run.values
-        try:
-            if run is None:
-                values.first(parameters)
-            else:
-                run.first(parameters)
-        except ControlError as error:
-            raise Problem(400, "Control not accepted", f"{error}.") from None
+        _take_first(values if run is None else run, parameters)
         if gate is not None:
             gate.admit(peer.address)
         session = MediaSession(
@@ -167,6 +186,7 @@ class Sessions:
             options=self._options,
             shared=run,
             stay=self._limits,
+            kept=None if resume is None else self._take_kept(resume, peer),
         )
         if gate is not None:
             gate.enter(session)
@@ -176,13 +196,17 @@ class Sessions:
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
-            return await self._connect(offer, parameters, peer, ice, slot, gate)
+            return await self._connect(offer, parameters, peer, ice, slot, gate, resume)
         except NothingToView as error:
             raise Problem(
                 409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}
             ) from None
         except SourceTaken as error:
             raise Problem(409, "Somebody sends already", f"{error}.") from None
+        except NoPortFree as error:
+            logger.warning("%s: %s", peer.address, error)
+            detail = f"{error}; try again when somebody has left."
+            raise Problem(503, "No UDP port free", detail, {"Retry-After": PORT_AFTER}) from None
         except NegotiationError as error:
             logger.debug("an offer was refused", exc_info=error)
             if session.given_up:
@@ -190,8 +214,28 @@ class Sessions:
                     503, "Too many visitors at once", "Try again.", {"Retry-After": "1"}
                 ) from None
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
-        session.on("closed", lambda reason: slot.release(ran=session.was_connected))
+        self._slots[session.id] = slot
         return session, answer
+
+    async def _end_former(self, name: str, peer: Peer) -> Slot | None:
+        """End the session that a visitor comes from, if it does not know yet that it was lost; what
+        room it had goes on to the next."""
+        session = self._former(name, peer)
+        if session is None:
+            return None
+        session.end_soon("it goes on in another connection", lost=True)
+        if self._shared:  # who sends to all does so until it is over
+            await session.closed.wait()
+        return self._slots.pop(session.id, None)
+
+    def _take_kept(self, name: str, peer: Peer) -> Keepsake | None:
+        """What there is yet of a session that was lost."""
+        session = self._former(name, peer)
+        return self._keeper.take(name, peer) if session is None else session.take_kept()
+
+    def _former(self, name: str, peer: Peer) -> MediaSession | None:
+        known = (each for each in self._sessions.values() if name in each.names)
+        return next((each for each in known if is_same(each.peer, peer)), None)
 
     def _shared_run(self) -> SharedRun:
         """The run that all watch, or a new one."""
@@ -228,6 +272,8 @@ class Sessions:
                 await found.add_candidate(_to_aiortc(candidate))
 
     async def close(self, session: str) -> None:
+        if self._keeper.give_up(session):  # who says goodbye does not come back
+            return
         await self._find(session).end("stopped by the page")
 
     @property
@@ -261,6 +307,7 @@ class Sessions:
         """End every session, and begin no more."""
         self.refuse_more()
         self.door.close()
+        self._keeper.close()
         if self._run is not None:
             self._run.end_soon(reason)
         await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))
@@ -275,10 +322,27 @@ class Sessions:
         del self._sessions[session.id]
         self._candidates.pop(session.id, None)
         self.ledger.close(session, reason)
+        if (slot := self._slots.pop(session.id, None)) is not None:
+            slot.release(ran=session.was_connected)
+        if (kept := session.take_kept()) is not None:
+            self._keeper.keep(kept)
+
+
+def _take_first(values: Values | SharedRun, parameters: Mapping[str, str]) -> None:
+    """Take the first values of a query. Raises Problem."""
+    try:
+        values.first(parameters)
+    except ControlError as error:
+        raise Problem(400, "Control not accepted", f"{error}.") from None
 
 
 def _ice(request: web.Request) -> IceOptions:
-    return request.config_dict.get(ICE, IceOptions())
+    network = request.config_dict.get(NETWORK, IceOptions())
+    return replace(
+        request.config_dict.get(ICE, network),
+        ports=network.ports,
+        public_addresses=network.public_addresses,
+    )
 
 
 def _to_aiortc(candidate: Candidate) -> RTCIceCandidate:

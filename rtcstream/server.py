@@ -28,10 +28,12 @@ from .door import OVERLOAD
 from .errors import CommandError
 from .gate import GATE, Gate
 from .limits import DEFAULTS, Limits
-from .negotiator import ICE
+from .negotiator import ICE, NETWORK
+from .network import UdpOptions, opened
 from .operations import Operations, serving
 from .overload import MAX_CPU, MAX_LAG, Overload
 from .signaling import CORS_ORIGINS, MAX_BODY, Origins, Proxies, trusted_hosts
+from .transport.ice import IceOptions
 from .turn import Call, IceServers, ice_options
 
 logger = logging.getLogger("rtcstream")
@@ -76,6 +78,9 @@ class ServeOptions(TypedDict, total=False):
     limits: Limits
     drain_timeout: float
     admin_token: str | None
+    udp_port: int | None
+    udp_ports: tuple[int, int] | None
+    public_ips: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +109,10 @@ class ServerOptions:
         """The admin token: given, or in the environment, where other users do not see it."""
         return os.environ.get(ADMIN_TOKEN) if self.admin_token is None else self.admin_token
 
+    udp_port: int | None = None
+    udp_ports: tuple[int, int] | None = None
+    public_ips: Sequence[str] = ()
+
     def check(self) -> None:
         """Raise CommandError for options that do not go together, or files that are not there."""
         if not 0 <= self.port <= 65535:
@@ -126,6 +135,12 @@ class ServerOptions:
                 admin.check_token(self.operator_token)
             except ValueError as error:
                 raise CommandError(str(error)) from None
+        _ = self.udp
+
+    @property
+    def udp(self) -> UdpOptions:
+        """Raises CommandError."""
+        return UdpOptions(self.udp_port, self.udp_ports, tuple(self.public_ips))
 
     @property
     def secure(self) -> bool:
@@ -151,6 +166,10 @@ def serve(
     such bound. When it is to stop, sessions may go on for ``drain_timeout`` seconds; a second
     signal ends them at once.
     ``admin_token`` (or the environment's ``RTCSTREAM_ADMIN_TOKEN``) opens the page at ``/admin``.
+    ``cors_origins`` are as in ``Stream.app``, for all that is served here. Media take ``udp_port``
+    for all peers together, or ports from the first to the last of ``udp_ports``; any free ones by
+    default. ``public_ips`` are announced in place of this machine's own addresses, where others
+    reach it through NAT or from outside its container.
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
@@ -253,9 +272,18 @@ async def listening(
 ) -> AsyncIterator[str]:
     """Serve inside the ``async with``; yields the URL. Raises CommandError."""
     operations = operations or Operations(Overload(options.max_lag, options.max_cpu))
-    application = _rooted(what, options)
-    application[OVERLOAD] = operations.overload
-    admin.setup(application, operations, options.operator_token)
+    async with opened(options.udp) as network:
+        application = _rooted(what, options, network)
+        application[OVERLOAD] = operations.overload
+        admin.setup(application, operations, options.operator_token)
+        async with _site(application, options, operations) as url:
+            yield url
+
+
+@contextlib.asynccontextmanager
+async def _site(
+    application: web.Application, options: ServerOptions, operations: Operations
+) -> AsyncIterator[str]:
     runner = web.AppRunner(
         application,
         shutdown_timeout=SHUTDOWN_TIMEOUT,
@@ -293,7 +321,9 @@ def _serving(operations: Operations) -> Iterator[None]:
         serving.reset(token)
 
 
-def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.Application:
+def _rooted(
+    what: Servable | web.Application, options: ServerOptions, network: IceOptions
+) -> web.Application:
     application = what if isinstance(what, web.Application) else what.app()
     try:
         ice = ice_options(options.ice_servers, options.turn_secret)
@@ -301,6 +331,7 @@ def _rooted(what: Servable | web.Application, options: ServerOptions) -> web.App
         guards = [*_guards(application, options)]
     except ValueError as error:
         raise CommandError(str(error)) from None
+    application[NETWORK] = network
     if ice.servers or ice.source:
         application[ICE] = ice
     if options.cors_origins:

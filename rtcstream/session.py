@@ -17,6 +17,7 @@ from .host import CLOSE_TIMEOUT, Host
 from .messages import ServerMessage, StateValue
 from .options import MediaOptions
 from .outbox import Outbox
+from .resuming import Keepsake
 from .runner import Runner
 from .session_limits import SessionLimits, TimeKeeper
 from .shared import SharedRun
@@ -42,6 +43,8 @@ class MediaSession(Host):
     it has been freed; and ``"silence"``, with whether nothing is heard of the peer any more. The
     methods of the ``Session`` protocol work from any thread, all others belong to the event loop.
     In a ``shared`` run it is a member only: the function, its values and its session are the run's.
+    It goes on with what was ``kept`` of one whose connection was lost, and is lost itself with a
+    keepsake in turn.
     """
 
     def __init__(
@@ -55,8 +58,15 @@ class MediaSession(Host):
         options: MediaOptions,
         stay: SessionLimits,
         shared: SharedRun | None = None,
+        kept: Keepsake | None = None,
     ) -> None:
         super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop(), runner)
+        self.names = {self.id} if kept is None else {self.id, *kept.names}
+        """The ids by which the page may know it, until it is connected."""
+        self.kept = kept
+        """What it has yet to go on with; once it is lost, what there is of it."""
+        if kept is not None:
+            self.state = kept.state
         self.values = values
         self.closed = asyncio.Event()
         self._signatures = signatures
@@ -92,7 +102,7 @@ class MediaSession(Host):
 
     async def _negotiate(self, offer: str) -> str:
         self._deadline = self._event_loop.call_later(
-            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time"
+            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time", True
         )
         try:
             await self._connection.accept(offer)
@@ -110,7 +120,7 @@ class MediaSession(Host):
             if self._closing is not None:
                 raise NegotiationError("the session was ended before it began")
         except BaseException:
-            await self.end("the offer was refused")
+            await self.end("the offer was refused", lost=True)
             raise
         return answer
 
@@ -159,7 +169,8 @@ class MediaSession(Host):
             self.live = True
             if self._closing is None:
                 self._post(messages.State("waiting"))
-                self._wiring.start()
+                self._wiring.start(self.kept.workers if self.kept is not None else ())
+                self.names, self.kept = {self.id}, None
                 if self._shared is not None:
                     self._shared.begin(self)
                 self._ticking = self._event_loop.create_task(self._tick())
@@ -168,9 +179,9 @@ class MediaSession(Host):
         elif state in ("failed", "closed"):
             self._outbox.close()  # nothing can be told any more: aiortc would log each attempt
             if self._connection.gone:
-                self.end_soon("nothing was heard of the peer any more")
+                self.end_soon("nothing was heard of the peer any more", lost=True)
             elif state == "failed":
-                self.end_soon("the connection was lost")
+                self.end_soon("the connection was lost", lost=True)
             else:
                 self.end_soon("the peer closed the connection")
 
@@ -181,15 +192,32 @@ class MediaSession(Host):
                 self._say("warning", "the connection was interrupted for some seconds")
             self.emit("silence", silent)
 
-    async def end(self, reason: str) -> None:
+    async def end(self, reason: str, lost: bool = False) -> None:
         """End the session and free all of it; returns when that is done, however often called."""
-        self.end_soon(reason)
+        self.end_soon(reason, lost)
         await self.closed.wait()
 
-    def end_soon(self, reason: str) -> None:
-        if self._closing is None:
-            with logs.about(self.id):
-                self._closing = self._event_loop.create_task(self._end(reason))
+    def end_soon(self, reason: str, lost: bool = False) -> None:
+        """Begin to end. Of one that is ``lost``, ``kept`` is for whoever takes it, or gives it up;
+        after a goodbye there is nothing to go on with."""
+        if self._closing is not None:
+            return
+        if self.kept is not None and lost:  # it never came so far as to go on with it
+            self.kept = replace(self.kept, names=self.names)
+        elif self.kept is not None:
+            self.kept.give_up()
+            self.kept = None
+        elif lost and self._shared is None:
+            workers = self._wiring.keep()
+            if self.state or any(workers):
+                self.kept = Keepsake(self.state, workers, self.peer, self.names)
+        with logs.about(self.id):
+            self._closing = self._event_loop.create_task(self._end(reason))
+
+    def take_kept(self) -> Keepsake | None:
+        """What is kept of a session that has been lost; of each, one only gets it."""
+        kept, self.kept = self.kept, None
+        return kept
 
     async def _end(self, reason: str) -> None:
         logger.info("%s ends: %s", self.id[:6], reason)

@@ -44,6 +44,8 @@ from .types import Peer
 
 FRAME_TICKS = 3000  # 1/30 s
 
+LOCAL = IceOptions(addresses=LOOPBACK)
+
 T = TypeVar("T")
 
 
@@ -231,17 +233,19 @@ async def connect(
     timeout: float = 10.0,
     watch: bool = False,
     ticket: str | None = None,
+    resume: str | None = None,
+    ice: IceOptions = LOCAL,
 ) -> AsyncIterator[TestPeer]:
     """A peer connected to a stream, to the end of the ``async with``.
 
     For several peers of one stream give its ``sessions()``. ``watch`` offers to receive only, as a
     viewer of a shared stream does. ``controls`` are the controls' first values. ``timeout`` bounds,
-    in seconds, each wait of the peer's methods. ``ticket`` is what waiting in line has given.
-    Raises ``signaling.Problem`` if the stream refuses the session.
+    in seconds, each wait of the peer's methods. ``ticket`` is what waiting in line has given;
+    ``resume`` is the id of a session that was lost, whose state this one is to have; ``ice`` is how
+    the server's end is reached. Raises ``signaling.Problem`` if the stream refuses the session.
     """
     sessions = stream if isinstance(stream, Sessions) else stream.sessions()
-    ice = IceOptions(addresses=LOOPBACK)
-    connection = PeerConnection(ice)
+    connection = PeerConnection(LOCAL)
     channel = connection.createDataChannel("rtcstream")
     opened = asyncio.Event()
     channel.on("open", opened.set)
@@ -256,7 +260,7 @@ async def connect(
         headers = {} if ticket is None else {TICKET: ticket}
         query = {name: _query(value) for name, value in (controls or {}).items()}
         session, answer = await sessions.connect(
-            connection.localDescription.sdp, query, Peer(None, headers), ice
+            connection.localDescription.sdp, query, Peer(None, headers), ice, resume=resume
         )
         peer.session = session
         session.on("closed", lambda reason: peer._arrived.set())

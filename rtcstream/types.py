@@ -236,7 +236,8 @@ class Session(Protocol):
 
     @property
     def state(self) -> dict[str, Any]:
-        """Yours: a dictionary that lives as long as the session."""
+        """Yours: a dictionary that lives as long as the session; when the connection is lost, 30
+        seconds longer, for the session of the page that comes back."""
 
     @property
     def peer(self) -> Peer:

@@ -4,6 +4,8 @@ import asyncio
 import random
 import statistics
 import time
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, Protocol
 
 from . import messages
@@ -209,11 +211,11 @@ class Wiring:
 
         return counted
 
-    def start(self) -> None:
-        """Let the functions begin."""
+    def start(self, after: Sequence[Worker | None]) -> None:
+        """Let the functions begin, or go on ``after`` the workers that another wiring has kept."""
         self._started = time.monotonic()
-        for worker in self.workers:
-            worker.start()
+        for worker, other in zip_longest(self.workers, after):
+            worker.start(other)
         if self._detector is not None:
             self._expire(self._detector)
 
@@ -250,6 +252,10 @@ class Wiring:
     def _running(self) -> list[Worker]:
         """The session's workers, or the shared run's."""
         return self.workers if self.watched is None else [self.watched]
+
+    def keep(self) -> list[Worker | None]:
+        """Before ``stop``: the workers whose instances stay, for those of a wiring to come."""
+        return [worker if worker.keep() else None for worker in self.workers]
 
     def stop(self) -> None:
         """End all of it; returns at once."""

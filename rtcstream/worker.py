@@ -1,16 +1,17 @@
 """A session's daemon thread for one function: started, stopped, watched."""
 
 import asyncio
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, Protocol
 
-from . import logs
-from .calls import AnyCall, Results
+from .calls import AnyCall, Call, Results
 from .controls import Values
 from .errors import SessionClosed
 from .faults import WorkerLost
@@ -41,7 +42,8 @@ class Worker:
     """Runs ``_serve`` on a daemon thread between building the function's class and closing it.
 
     A function that never returns is abandoned at ``stop``: a thread cannot be killed, and nothing
-    else waits for it.
+    else waits for it. One that is to ``keep`` its class's instance waits on its thread for the
+    worker that goes on there, or for ``give_up``.
     """
 
     def __init__(self, call: AnyCall, values: Values, listener: Listener) -> None:
@@ -54,10 +56,35 @@ class Worker:
         self._listener = listener
         self._names = [control.name for control in call.signature.controls]
         self._stopping = threading.Event()
-        self._thread = logs.thread(self._run, f"rtcstream-{call.signature.name}")
+        self._thread = threading.Thread(
+            target=self._run, name=f"rtcstream-{call.signature.name}", daemon=True
+        )
+        self._context = copy_context()  # in which log lines say of which session they are
+        self._kept = self._over = self._waits = False
+        self._keeping = threading.Lock()
+        self._successors: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
 
-    def start(self) -> None:
-        self._thread.start()
+    def start(self, after: "Worker | None" = None) -> None:
+        """Begin; on the thread and with the instance of a worker that was kept, once its last call
+        has returned."""
+        if after is None:
+            self._thread.start()
+            return
+        self._thread = after._thread
+        self.busy_since = time.monotonic()  # what the other still does hangs for this one, too
+        after._successors.put(self)
+
+    def keep(self) -> bool:
+        """Say, before ``stop``, that the instance is not to be closed: either ``give_up`` is called
+        then, once, or another worker starts after this one. False when there is no instance."""
+        with self._keeping:
+            started = self._thread.ident is not None and not self._over
+            self._kept = started and self.call.keeps_instance
+            return self._kept
+
+    def give_up(self) -> None:
+        """Nobody goes on with what was kept; from any thread."""
+        self._successors.put(None)
 
     def stop(self) -> None:
         """End after the call that runs; returns at once. From any thread, also more than once."""
@@ -67,7 +94,7 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return self._thread.is_alive() and not self._waits
 
     @property
     def has_begun(self) -> bool:
@@ -116,19 +143,47 @@ class Worker:
         raise NotImplementedError
 
     def _run(self) -> None:
+        worker: Worker | None = self
+        while worker is not None:
+            worker = worker._context.run(worker._work)
+
+    def _work(self) -> "Worker | None":
+        """All that a worker does; returns the one that goes on in its place."""
+        successor: Worker | None = None
+        self.busy_since = None
         try:
-            if self.call.signature.kind == "class":
-                self._listener.on_state("loading")
-            with self._guarded(timed=False) as opened:
-                self.call.open()
-            if opened:
+            if not self.call.opened:
+                self._open()
+            if self.call.opened:
                 self._serve()
         except Closed:
             pass
         finally:
-            with self._guarded(timed=False):
-                self.call.close()
+            successor = self._await_successor()
+            if successor is None:
+                with self._guarded(timed=False):
+                    self.call.close()
+            else:
+                assert isinstance(self.call, Call) and isinstance(successor.call, Call)
+                successor.call.inherit(self.call)
             self._listener.on_state("finished")
+        return successor
+
+    def _open(self) -> None:
+        if self.call.signature.kind == "class":
+            self._listener.on_state("loading")
+        with self._guarded(timed=False):
+            self.call.open()
+
+    def _await_successor(self) -> "Worker | None":
+        with self._keeping:
+            self._over = not self._kept
+            if self._over:
+                return None
+        self._waits = True
+        successor = self._successors.get()
+        self._waits = successor is not None
+        return successor
 
     @contextmanager
     def _guarded(self, timed: bool = True) -> Iterator[list[bool]]:

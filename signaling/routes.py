@@ -39,7 +39,9 @@ PAGE_HEADERS = NO_CACHE | {
     "Referrer-Policy": "same-origin",
 }
 PREFLIGHT_HEADERS = {
-    "Access-Control-Allow-Headers": "Content-Type, Authorization, If-Match, Rtcstream-Ticket",
+    "Access-Control-Allow-Headers": (
+        "Content-Type, Authorization, If-Match, Rtcstream-Ticket, Rtcstream-Resume"
+    ),
     "Access-Control-Max-Age": "600",
 }
 

@@ -62,7 +62,7 @@
  * @property {number | null} estimate seconds until then, as far as one can tell
  */
 /**
- * The events of a stream and what each carries in `detail`. All but the last four are
+ * The events of a stream and what each carries in `detail`. All but the last six are
  * messages of the server, under their own type.
  * @typedef {object} StreamEvents
  * @property {ControlsMessage} controls
@@ -77,8 +77,17 @@
  * @property {{ type: "end", reason: string }} end
  * @property {MediaStreamTrack} track a track that the server sends
  * @property {RTCPeerConnectionState} connectionstatechange
+ * @property {Reconnecting} reconnecting the connection was lost, or an attempt to make another has failed
+ * @property {{ attempt: number }} reconnected
  * @property {QueueEvent} queue where this page stands in line
  * @property {import("./errors.js").StreamError} failure the session broke after `start()` had succeeded
+ */
+/**
+ * @typedef {object} Reconnecting
+ * @property {number} attempt from 1
+ * @property {number} wait milliseconds until it is made
+ * @property {boolean} patient whether the pauses have become as long as they get
+ * @property {unknown} error why
  */
 /** @typedef {{ local: string[], remote: string[] }} Candidates candidate lines, without `a=` */
 

@@ -185,7 +185,10 @@ class Control {
       await answer;
     } catch (error) {
       // A session that ended tells so by itself; a value that was refused belongs here.
-      if (error instanceof StreamError && error.code === "rejected") complaint = error.message;
+      const code = error instanceof StreamError ? error.code : "";
+      if (code === "rejected") complaint = /** @type {Error} */ (error).message;
+      // It is what the next session begins with.
+      else if (code !== "unanswered" && this.#answer === answer) this.value = value;
     }
     if (this.#answer !== answer) return;
     this.#answer = null;

@@ -3,6 +3,7 @@
 import { Controls } from "./controls.js";
 import { Devices } from "./devices.js";
 import { rest, wake } from "./level.js";
+import { Lost } from "./lost.js";
 import { Notices } from "./notices.js";
 import { Readout } from "./readout.js";
 import { Results } from "./results.js";
@@ -23,6 +24,7 @@ const stage = new Stage(find("stage"));
 const notices = new Notices(find("notices"));
 const readout = new Readout(find("readout"));
 const waterfall = new Waterfall(find("waterfall"));
+const lost = new Lost(find, () => stream.reconnectNow());
 /** @type {Description | null} */
 let description = null;
 /** @type {Controls | null} */
@@ -34,6 +36,8 @@ let loading = null;
 /** Counts the presses of Start, so that one that was stopped meanwhile goes no further. */
 let attempt = 0;
 let started = false;
+/** The controls' values with which the session, or another in its place, has begun. */
+let first = /** @type {import("./contract.js").Values} */ ({});
 /** When the page began to go on by itself after its time was up, or null: in milliseconds. @type {number | null} */
 let resumed = null;
 
@@ -147,11 +151,12 @@ async function start(watch, resuming = false) {
     await loaded();
     if (mine !== attempt) return;
     const tracks = () => opened(!generates() && !watch, mine);
-    const values = controls?.values ?? {};
-    await connect({ tracks, values, watch, queue: true }, mine);
+    const values = () => (first = controls?.values ?? {});
+    await connect({ tracks, values, watch, reconnect: true, queue: true }, mine);
     if (resumed !== null && performance.now() - resumed > AT_ONCE) notices.remove("time");
     else if (resumed !== null) notices.show("time", "info", TIME_IS_UP.on);
-    controls?.attach((changed) => stream.set(changed), values);
+    resumed = null; // what it may have to wait for later on is another matter
+    controls?.attach((changed) => stream.set(changed), first);
     readout.start(() => stream.getStats());
     devices.enabled = true;
     find("record").hidden = !records();
@@ -211,6 +216,7 @@ function finish() {
   document.body.dataset.watching = "false";
   setStarted(false);
   controls?.detach();
+  lost.hide();
   readout.stop();
   waterfall.clear();
   devices.close();
@@ -280,7 +286,22 @@ for (const frame of document.querySelectorAll(".frame")) {
 }
 find("reset").addEventListener("click", () => controls?.reset());
 
-stream.on("connectionstatechange", (state) => started && showStatus(state));
+stream.on("connectionstatechange", (state) => {
+  if (started && (!lost.shown || state === "connected")) showStatus(state);
+});
+stream.on("reconnecting", (attempt) => {
+  lost.show(attempt);
+  showStatus("disconnected");
+  controls?.detach(); // what is changed meanwhile is what the next session begins with
+  find("state").textContent = "";
+  for (const id of ["progress", "remaining", "countdown", "again", "record"]) find(id).hidden = true;
+  showRecording(false);
+});
+stream.on("reconnected", () => {
+  lost.hide();
+  controls?.attach((changed) => stream.set(changed), first);
+  find("record").hidden = !records();
+});
 stream.on("track", (track) => {
   // Not before: an element that is given nothing at first may stay silent.
   stage.result = stream.media;
@@ -325,7 +346,8 @@ stream.on("time", ({ remaining }) => {
 stream.on("queue", (event) => {
   if (!event.position) return;
   if (devices.tracks.length) devices.close(); // it was this page's turn, but no longer is
-  stage.camera = null;
+  stage.camera = stage.result = null;
+  lost.hide(); // the server is there again, and this page has no place in it
   showStatus("queue", placeInLine(event));
   stage.placeholder = placeInLine(event);
   if (resumed !== null && performance.now() - resumed > AT_ONCE / 2) notices.show("time", "info", TIME_IS_UP.line);

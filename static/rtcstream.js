@@ -10,12 +10,13 @@
  *     await stream.set({ strength: 4 });
  *     await stream.stop();
  *
- * It needs the six files that it imports beside it, and contacts no host but the stream's own.
+ * It needs the seven files that it imports beside it, and contacts no host but the stream's own.
  */
 
 import { StreamError, problem } from "./errors.js";
 import { inStereo } from "./opus.js";
 import { standInLine } from "./queue.js";
+import { GIVE_UP_MS, Pause, isFinal, isPatient, isRestart, pauseBefore, sameStream, watchOver } from "./reconnect.js";
 import { sdpFragment } from "./sdpfrag.js";
 import { Settings } from "./settings.js";
 import { summarize } from "./stats.js";
@@ -30,15 +31,29 @@ export { StreamError };
 /**
  * @typedef {object} StartOptions
  * @property {MediaStreamTrack[] | (() => Promise<MediaStreamTrack[]>)} [tracks] what to send, at most one of a kind; or
- *     what gets them, called when it is this page's turn, and again if it has to wait once more
- * @property {Values} [values] the controls' first values, so that the very first frame already has them
+ *     what gets them, called when it is this page's turn, and again if they have ended when it has waited once more
+ * @property {Values | (() => Values)} [values] the controls' first values, so that the very first frame already has
+ *     them; or what gives them
  * @property {boolean} [watch] sends nothing, and sees what another sends (a shared stream's source)
+ * @property {boolean} [reconnect] when the connection is lost later on, or the server starts again, it is made anew
+ *     for two minutes, with the same tracks, the values that hold and the server's state of this session;
+ *     `reconnecting` and `reconnected` tell of it
  * @property {boolean} [queue] waits in line where the stream is full, telling of it by `queue` events; `stop()` leaves
+ */
+/**
+ * @typedef {object} Plan what the session is to be, also when it has to be begun again
+ * @property {MediaStreamTrack[] | (() => Promise<MediaStreamTrack[]>)} tracks
+ * @property {MediaStreamTrack[] | null} got those of the tracks that are sent, once it has been this page's turn
+ * @property {() => Values} values
+ * @property {boolean} watch
+ * @property {boolean} reconnect
+ * @property {boolean} queue
  */
 
 const MESSAGE_TYPES = ["controls", "error", "result", "log", "state", "progress", "stats", "data", "time", "end"];
 const MEDIA_PATH_MS = 10_000;
 const REQUEST_MS = 20_000;
+const RETRY_MS = 5_000; // of an attempt that is followed by others
 const DELETE_MS = 2_000;
 /** A ticket that is older may have run out; a server that refuses a newer one means it. */
 const FRESH_TICKET_MS = 10_000;
@@ -71,6 +86,25 @@ export class RtcStream extends EventTarget {
   #candidates = { local: [], remote: [] };
   #relayFailed = false;
   #run = 0;
+  /** @type {Plan} */
+  #plan = { tracks: [], got: [], values: () => ({}), watch: false, reconnect: false, queue: false };
+  /** What the controls are known to be. @type {Values} */
+  #values = {};
+  /** Whether `start()` has succeeded, and no other attempt is under way. */
+  #began = false;
+  #pause = new Pause();
+  /** When no other attempt is made. */
+  #giveUp = 0;
+  /** The session's id, by which another goes on with its state. */
+  #id = "";
+  /**
+   * What was lost: to close it would be a goodbye, until the server knows that we come back, and would take the
+   * last picture away.
+   * @type {{ pc: RTCPeerConnection | null, location: string } | null}
+   */
+  #former = null;
+  /** Tracks that end when others come; until then the last picture stays. @type {MediaStreamTrack[]} */
+  #stale = [];
   /** @type {import("./stats.js").Sample | null} */
   #sample = null;
 
@@ -124,20 +158,30 @@ export class RtcStream extends EventTarget {
    * Connects, and resolves when media can flow and controls can be set.
    * @param {StartOptions} [options]
    */
-  async start(options = {}) {
+  async start({ tracks = [], values = {}, watch = false, reconnect = false, queue = false } = {}) {
     if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
     if (typeof RTCPeerConnection === "undefined") {
       throw new StreamError("unsupported", "This browser has no WebRTC, or it is switched off.");
     }
-    const session = (this.#session = new AbortController());
-    addEventListener("pagehide", () => void this.stop(), { signal: session.signal });
+    this.#values = typeof values === "function" ? {} : values;
+    const current = typeof values === "function" ? values : () => this.#values;
+    const got = typeof tracks === "function" ? null : [...tracks];
+    this.#plan = { tracks, got, values: current, watch, reconnect, queue };
+    this.#id = "";
+    const session = this.#open();
     try {
-      await this.#admitted(session.signal, options);
+      await this.#admitted(session.signal);
+      this.#began = true;
     } catch (error) {
       void this.#end(session, error, false);
       // What broke first is the reason; what stopping broke in turn is not.
       throw session.signal.reason;
     }
+  }
+
+  /** Tries now to reconnect, where it waits to. */
+  reconnectNow() {
+    this.#pause.cut();
   }
 
   /**
@@ -175,6 +219,8 @@ export class RtcStream extends EventTarget {
    * @param {MediaStreamTrack} track
    */
   async replaceTrack(track) {
+    const { got } = this.#plan;
+    if (got) this.#plan.got = [...got.filter((each) => each.kind !== track.kind), track];
     const transceiver = this.#pc?.getTransceivers().find((each) => each.receiver.track.kind === track.kind);
     await transceiver?.sender.replaceTrack(track);
   }
@@ -193,28 +239,37 @@ export class RtcStream extends EventTarget {
     return now.summary;
   }
 
+  /** A new session, which ends with the page. */
+  #open() {
+    const session = (this.#session = new AbortController());
+    addEventListener("pagehide", () => void this.stop(), { signal: session.signal });
+    return session;
+  }
+
   /**
    * Connects, when it is this page's turn.
    * @param {AbortSignal} signal
-   * @param {StartOptions} options
    */
-  async #admitted(signal, { tracks = [], values = {}, watch = false, queue = false }) {
+  async #admitted(signal) {
+    const { queue } = this.#plan;
     const description = await this.describe();
     signal.throwIfAborted();
-    let wait = queue && description.limits.concurrency_limit !== null;
+    // Who was connected may still have the place.
+    let wait = queue && description.limits.concurrency_limit !== null && !this.#id;
     for (;;) {
       const ticket = wait ? await this.#standInLine(signal) : null;
       const since = performance.now();
-      const got = typeof tracks === "function" ? await tracks() : tracks;
+      const tracks = await this.#tracks(wait);
       signal.throwIfAborted();
       try {
-        return await this.#connect(signal, got, values, watch, ticket);
+        return await this.#connect(signal, tracks, ticket);
       } catch (error) {
         signal.throwIfAborted();
         const full = error instanceof StreamError && error.status === 503 && error.retryAfter;
         const fresh = ticket && performance.now() - since < FRESH_TICKET_MS;
         if (!queue || !full || fresh) throw error;
         this.#pc?.close();
+        this.#pc = this.#channel = null;
         this.#trickle = [];
         wait = true;
       }
@@ -224,19 +279,35 @@ export class RtcStream extends EventTarget {
   /** @param {AbortSignal} signal */
   async #standInLine(signal) {
     const url = new URL("queue", this.#base);
-    const ticket = await standInLine(url, this.#headers, signal, (event) => this.#emit("queue", event));
-    this.#emit("queue", { position: 0, estimate: 0 });
-    return ticket;
+    const since = performance.now();
+    try {
+      const ticket = await standInLine(url, this.#headers, signal, (event) => this.#emit("queue", event));
+      this.#emit("queue", { position: 0, estimate: 0 });
+      return ticket;
+    } finally {
+      this.#giveUp += performance.now() - since; // who stands in line has a server
+    }
+  }
+
+  /**
+   * What is sent: what was sent before, unless it has ended, as a camera may while one waits.
+   * @param {boolean} waited
+   */
+  async #tracks(waited) {
+    const plan = this.#plan;
+    const { tracks, got } = plan;
+    if (typeof tracks !== "function") return got ?? tracks;
+    const keep = got && (got.length ? got.some(({ readyState }) => readyState === "live") : !waited);
+    return keep ? got : (plan.got = await tracks());
   }
 
   /**
    * @param {AbortSignal} signal
    * @param {MediaStreamTrack[]} tracks
-   * @param {Values} values
-   * @param {boolean} watch
    * @param {string | null} ticket
    */
-  async #connect(signal, tracks, values, watch, ticket) {
+  async #connect(signal, tracks, ticket) {
+    const { watch } = this.#plan;
     const description = await this.#fresh();
     signal.throwIfAborted();
     this.#relayFailed = description.iceServersFailed ?? false;
@@ -264,17 +335,24 @@ export class RtcStream extends EventTarget {
     const offer = await pc.createOffer();
     await pc.setLocalDescription({ type: "offer", sdp: inStereo(offer.sdp ?? "") });
     const url = new URL("session", this.#base);
-    for (const [name, value] of Object.entries(values)) url.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries(this.#plan.values())) url.searchParams.set(name, String(value));
     // Not aborted by stop(): once the server has made a session, its address is needed to end it.
     const response = await this.#fetch(url, {
       method: "POST",
-      headers: { "Content-Type": "application/sdp", ...(ticket ? { "Rtcstream-Ticket": ticket } : {}) },
+      headers: {
+        "Content-Type": "application/sdp",
+        ...(this.#id && { "Rtcstream-Resume": this.#id }),
+        ...(ticket && { "Rtcstream-Ticket": ticket }),
+      },
       body: pc.localDescription?.sdp,
     });
     const location = new URL(response.headers.get("Location") ?? "", response.url).href;
     if (signal.aborted) void this.#delete(location);
     signal.throwIfAborted();
     this.#location = location;
+    this.#id = decodeURIComponent(location.slice(location.lastIndexOf("/") + 1));
+    this.#former?.pc?.close();
+    this.#former = null;
     this.#etag = response.headers.get("ETag") ?? "";
     void this.#sendCandidates(signal);
 
@@ -298,15 +376,17 @@ export class RtcStream extends EventTarget {
       void this.#sendCandidates(signal);
     }, { signal });
     pc.addEventListener("track", ({ track }) => {
+      for (const each of this.#stale.splice(0)) this.media.removeTrack(each);
       this.media.addTrack(track);
       this.#emit("track", track);
     }, { signal });
     pc.addEventListener("connectionstatechange", () => {
       this.#emit("connectionstatechange", pc.connectionState);
       if (pc.connectionState === "failed") this.#fail(signal, this.#channel?.readyState === "open"
-        ? new StreamError("connection-lost", "The connection to the server was lost.")
+        ? this.#connectionLost()
         : this.#noMediaPath());
     }, { signal });
+    if (this.#plan.reconnect) watchOver(pc, signal, () => this.#began && this.#fail(signal, this.#connectionLost()));
   }
 
   /**
@@ -330,6 +410,10 @@ export class RtcStream extends EventTarget {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #connectionLost() {
+    return new StreamError("connection-lost", "The connection to the server was lost.");
   }
 
   #noMediaPath() {
@@ -372,7 +456,14 @@ export class RtcStream extends EventTarget {
   /** @param {unknown} text */
   #receive(text) {
     const message = JSON.parse(String(text));
+    const restarts = message.type === "end" && isRestart(message.reason) && this.#began && this.#plan.reconnect;
+    if (restarts && this.#session) {
+      this.#location = ""; // there is nothing left to delete
+      this.#fail(this.#session.signal, new StreamError("channel-closed", "The server was stopped."));
+      return;
+    }
     if (["controls", "error"].includes(message.type) && !this.#settings?.hear(message)) return;
+    if (message.type === "controls") this.#values = message.values;
     if (message.type === "result") {
       if (message.run < this.#run) return;
       this.#run = message.run;
@@ -389,13 +480,77 @@ export class RtcStream extends EventTarget {
   }
 
   /**
-   * Ends the session that `signal` belongs to, unless it has ended already.
+   * Ends the session that `signal` belongs to, unless it has ended already; or begins another.
    * @param {AbortSignal} signal
    * @param {unknown} error
    */
   #fail(signal, error) {
-    if (this.#session?.signal !== signal) return;
-    void this.#end(this.#session, error, this.#channel?.readyState !== "connecting");
+    const session = this.#session;
+    if (session?.signal !== signal) return;
+    if (!this.#plan.reconnect) void this.#end(session, error, this.#channel?.readyState !== "connecting");
+    else if (this.#began) void this.#reconnect(session, error);
+    else session.abort(error); // who has made the attempt is told by its failing
+  }
+
+  /**
+   * @param {AbortController} lost
+   * @param {unknown} error
+   */
+  async #reconnect(lost, error) {
+    const before = await this.#description;
+    this.#giveUp = performance.now() + GIVE_UP_MS;
+    let session = lost;
+    for (let attempt = 1; this.#session === session; attempt += 1) {
+      this.#leave(session, error);
+      session = this.#open();
+      const { signal } = session;
+      const retryAfter = error instanceof StreamError ? 1000 * (error.retryAfter ?? 0) : 0;
+      const left = Math.max(this.#giveUp - performance.now(), 0);
+      const wait = Math.min(Math.max(pauseBefore(attempt), retryAfter), left);
+      this.#emit("reconnecting", { attempt, wait, patient: isPatient(attempt), error });
+      try {
+        await this.#pause.wait(wait, signal);
+        this.#description = null;
+        sameStream(before, await this.describe());
+        await this.#admitted(signal);
+        this.#began = true;
+        this.#emit("reconnected", { attempt });
+        return;
+      } catch (cause) {
+        error = signal.aborted ? signal.reason : cause;
+        this.#description ??= Promise.resolve(/** @type {Description} */ (before));
+        if (isFinal(error) || performance.now() > this.#giveUp) return this.#end(session, error, true);
+      }
+    }
+  }
+
+  /**
+   * Lets go of a connection, which the server may think is still there.
+   * @param {AbortController} session
+   * @param {unknown} error
+   */
+  #leave(session, error) {
+    if (this.#pc?.remoteDescription) this.#former = { pc: this.#pc, location: this.#location };
+    else this.#pc?.close();
+    this.#stale = this.media.getTracks();
+    this.#release(session, error);
+  }
+
+  /**
+   * @param {AbortController} session
+   * @param {unknown} error
+   */
+  #release(session, error) {
+    this.#session = null;
+    this.#began = false;
+    session.abort(error);
+    this.#pc = this.#channel = null;
+    this.#location = this.#etag = "";
+    this.#trickle = [];
+    this.#settings?.end(/** @type {StreamError} */ (error));
+    this.#settings = null;
+    this.#run = 0;
+    this.#sample = null;
   }
 
   /**
@@ -405,22 +560,16 @@ export class RtcStream extends EventTarget {
    */
   async #end(session, error, tell) {
     if (this.#session !== session) return;
-    const [pc, location] = [this.#pc, this.#location];
-    this.#session = null;
-    session.abort(error);
-    this.#pc = this.#channel = null;
-    this.#location = this.#etag = "";
-    this.#trickle = [];
-    this.#settings?.end(/** @type {StreamError} */ (error));
-    this.#settings = null;
+    const [pc, former, location] = [this.#pc, this.#former, this.#location || this.#former?.location];
+    this.#release(session, error);
+    this.#former = null;
     for (const track of this.media.getTracks()) this.media.removeTrack(track);
-    this.#run = 0;
-    this.#sample = null;
     if (tell) this.#emit("failure", error);
     this.#emit("connectionstatechange", "closed");
     // Asked to, the server ends the session in order; it would take a closed connection for a lost one.
     if (location) await this.#delete(location);
     pc?.close();
+    former?.pc?.close();
   }
 
   /** @param {string} location */
@@ -446,7 +595,7 @@ export class RtcStream extends EventTarget {
    * @param {RequestInit} init
    */
   async #fetch(url, init) {
-    const timeout = AbortSignal.timeout(REQUEST_MS);
+    const timeout = AbortSignal.timeout(this.#id && !this.#began ? RETRY_MS : REQUEST_MS);
     const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
     const headers = { ...this.#headers, .../** @type {Record<string, string>} */ (init.headers) };
     let response;

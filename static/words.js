@@ -48,6 +48,16 @@ export const SHARED = {
   results: "What is sent is not shown here, its results are",
 };
 
+/** What is said while the connection is made again. */
+export const RECONNECTING = {
+  lost: { title: "The connection was lost", text: "It is being made again. There is nothing that you need to do." },
+  again: {
+    title: "Trying again…",
+    text: "The server cannot be reached just now, because of the network or because it is being started again. What "
+      + "you have set here is kept. After two minutes nothing more is tried; Stop ends it at once.",
+  },
+};
+
 /** @param {import("./capture.js").Kind} kind */
 export const explainLoss = (kind) => ({
   title: `The ${nameOf([kind])} has gone`,
@@ -92,6 +102,7 @@ const STREAM = {
     title: "No WebRTC here",
     text: `${error.message} Open this page in a current browser.`,
   }),
+  "changed": (error) => ({ title: "The program has changed", text: `${error.message} Reload the page.` }),
   "version": (error) => ({ title: "Page and server differ", text: error.message }),
 };
 

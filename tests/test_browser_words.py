@@ -1,13 +1,8 @@
 """What goes wrong between a page and its server, in the page's words."""
 
-import asyncio
-import contextlib
 import re
-import signal
 import socket
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -24,7 +19,6 @@ from tests.footage import (
     left,
     loaded,
     loopback,
-    start,
     visit,
 )
 
@@ -107,44 +101,6 @@ async def test_server_gone_on_start(serve: Serve, pages: Pages) -> None:
         await loaded(page)
     await page.click("#start")
     await refused(page, "server", "gone|does not answer", "Start")
-
-
-async def test_server_stops_in_the_middle(serve: Serve, pages: Pages) -> None:
-    """A server that is stopped in an orderly way takes leave; the page says that it is gone, and
-    what to do, where the picture was too."""
-    async with serve(Stream(loopback)) as url:
-        page = await visit(pages, url)
-        await start(page)
-    await refused(page, "server is gone", "stopped", "runs", "Start")
-    await expect(page.locator("#placeholder")).to_have_text("The server is gone")
-    assert await page.evaluate("document.querySelector('#preview').srcObject") is None
-
-
-@pytest.mark.slow
-async def test_server_dies_in_the_middle(pages: Pages, tmp_path: Path) -> None:
-    """A server that vanishes without a word is noticed, and the page says what to do."""
-    pages.expect_error("ERR_CONNECTION_REFUSED")
-    server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rtcstream", "loopback", "--port", "0"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert server.stdout is not None
-        line = (await server.stdout.readline()).decode()
-        address = re.search(r"http://\S+", line)
-        assert address, f"no address in {line!r}"
-        page = await visit(pages, address[0])
-        await start(page)
-        server.send_signal(signal.SIGKILL)
-        await expect(page.locator("#status")).not_to_have_text("Connected", timeout=20_000)
-        await expect(page.locator("#notices .notice")).to_have_count(1, timeout=40_000)
-        await refused(page, "connection|server", "lost|gone", "Start")
-    finally:
-        if server.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                server.kill()
-        await server.wait()
 
 
 class Refusing:

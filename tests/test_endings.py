@@ -26,9 +26,11 @@ def flip(image: Image) -> Image:
 
 
 @asynccontextmanager
-async def offering() -> AsyncIterator[tuple[PeerConnection, str]]:
+async def offering(
+    ice: IceOptions = testing.LOCAL,
+) -> AsyncIterator[tuple[PeerConnection, str]]:
     """A peer that offers to send and receive video, and its offer."""
-    connection = PeerConnection(IceOptions(addresses=LOOPBACK))
+    connection = PeerConnection(ice)
     connection.addTransceiver("video", "sendrecv")
     connection.createDataChannel("rtcstream")
     try:

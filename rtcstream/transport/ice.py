@@ -1,5 +1,7 @@
 """What ICE is told: servers, addresses, and an offer's candidates."""
 
+import asyncio
+import copy
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -7,11 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote
 
+from aioice import Candidate
+from aioice.candidate import candidate_foundation
+from aioice.ice import get_host_addresses
+from aioice.utils import random_string
 from aiortc import RTCIceServer
 from aiortc.rtcicetransport import RTCIceGatherer, parse_stun_turn_uri
 
 from ..errors import NegotiationError
 from ..limits import DEFAULTS, Limits
+from .ports import Ports, ask_reflexive, bind_all
 
 LOOPBACK = ("127.0.0.1",)
 
@@ -26,6 +33,10 @@ class ServerSource(Protocol):
         """The servers of a visitor; None when they cannot be had."""
 
 
+UFRAG_LENGTH = 16
+"""Characters by which connections on one port are told apart; aioice's own have four."""
+
+
 @dataclass(frozen=True)
 class IceOptions:
     """STUN and TURN servers (none unless named), and the local addresses to gather on.
@@ -33,12 +44,17 @@ class IceOptions:
     ``addresses`` None means all of this host's; loopback only when there is no other (RFC 8445
     section 5.1.1.1 leaves it out, but a machine off the network still has itself to talk to).
     ``source`` gives the servers of each visitor anew. ``limits`` bound what an offer may hold.
+    ``ports`` None means any free ones. ``public_addresses`` are announced in the place of local
+    ones of the same family, for those who reach this host through a translation of addresses
+    that keeps ports.
     """
 
     servers: tuple[Server, ...] = ()
     addresses: tuple[str, ...] | None = None
     source: ServerSource | None = None
     limits: Limits = DEFAULTS
+    ports: Ports | None = None
+    public_addresses: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, servers: Iterable[str | Mapping[str, Any]]) -> "IceOptions":
@@ -84,17 +100,56 @@ def parse_server(text: str, *, credentials: bool = True) -> dict[str, Any]:
     )
 
 
-def gather_on(gatherer: RTCIceGatherer, wanted: Sequence[str] | None) -> None:
-    """Choose the local addresses that a gatherer binds."""
-    connection = gatherer._connection
+def gather_on(gatherer: RTCIceGatherer, options: IceOptions) -> None:
+    """Choose the local addresses and ports that a gatherer binds, and what it announces."""
+    connection, ports = gatherer._connection, options.ports
     gather = connection.get_component_candidates
+    if ports is not None:
+        connection._local_username = random_string(UFRAG_LENGTH)
 
-    async def chosen(component: int, addresses: list[str], timeout: int = 5) -> Any:
-        usable = [address for address in addresses if not _is_loopback(address)]
-        local = list(wanted) if wanted is not None else usable or list(LOOPBACK)
-        return await gather(component, local, timeout)
+    async def chosen(component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
+        local = local_addresses(options.addresses, addresses)
+        if ports is None:
+            candidates = await gather(component, local, timeout)
+        else:
+            bound = await bind_all(connection, component, local, ports)
+            reflexive, relayed = await asyncio.gather(
+                ask_reflexive(connection, bound, timeout), gather(component, [], timeout)
+            )
+            candidates = [each.local_candidate for each in bound] + reflexive + relayed
+        return announced(candidates, options.public_addresses)
 
     connection.get_component_candidates = chosen  # type: ignore[method-assign]
+
+
+def local_addresses(
+    wanted: Sequence[str] | None = None, found: Sequence[str] | None = None
+) -> list[str]:
+    """The addresses to bind: those ``wanted``, or of those ``found`` on this host all that others
+    can reach; loopback's where there is none."""
+    if wanted is not None:
+        return list(wanted)
+    if found is None:
+        found = get_host_addresses(use_ipv4=True, use_ipv6=True)
+    return [each for each in found if not _is_loopback(each)] or list(LOOPBACK)
+
+
+def announced(candidates: Iterable[Candidate], public: Sequence[str]) -> list[Candidate]:
+    """Candidates as peers are told them: public addresses in the place of the host's own, where
+    there are any of the same family."""
+    told: dict[tuple[str, str, int], Candidate] = {}
+    for candidate in candidates:
+        hosts = [candidate.host]
+        if candidate.type == "host":
+            version = ipaddress.ip_address(candidate.host.partition("%")[0]).version
+            hosts = [each for each in public if ipaddress.ip_address(each).version == version]
+        for host in hosts or [candidate.host]:
+            each = copy.copy(candidate)
+            each.host = host
+            if host != candidate.host:
+                each.foundation = candidate_foundation("host", "udp", host)
+            told.setdefault((each.type, host, each.port), each)
+    return list(told.values())
 
 
 def _is_loopback(address: str) -> bool:

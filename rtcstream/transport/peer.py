@@ -25,6 +25,7 @@ from .audio_receiver import AudioReceiver
 from .consent import Consent
 from .ice import IceOptions, gather_on, usable_offer
 from .opus import libopus
+from .ports import NoPortFree
 from .receiver import VideoReceiver
 from .rtcp_reader import read_reports
 from .rtp_reader import RtpReader
@@ -50,7 +51,7 @@ class PeerConnection(RTCPeerConnection):
     def __init__(self, ice: IceOptions) -> None:
         # aiortc's own default would be a public STUN server.
         super().__init__(RTCConfiguration(iceServers=ice.to_aiortc()))
-        self._addresses = ice.addresses
+        self._ice = ice
         self._limits = ice.limits
         self._consents: list[Consent] = []
         self.remote_ufrag: str | None = None
@@ -60,7 +61,7 @@ class PeerConnection(RTCPeerConnection):
 
     def _RTCPeerConnection__createDtlsTransport(self) -> RTCDtlsTransport:
         transport: RTCDtlsTransport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
-        gather_on(transport.transport.iceGatherer, self._addresses)
+        gather_on(transport.transport.iceGatherer, self._ice)
         self._read_packets(transport)
         self._consents.append(Consent(transport, self._on_silence))
         return transport
@@ -158,9 +159,14 @@ class PeerConnection(RTCPeerConnection):
                 extensions.accept(transceiver, section)
 
     async def answer(self) -> str:
-        """The answer to the accepted offer, as SDP, with all of our candidates in it."""
+        """The answer to the accepted offer, as SDP, with all of our candidates in it.
+
+        Raises NegotiationError, or NoPortFree.
+        """
         try:
             await self.setLocalDescription(await self.createAnswer())
+        except NoPortFree:
+            raise
         except Exception as error:
             raise NegotiationError(f"the offer cannot be answered: {error}") from error
         return self.localDescription.sdp

@@ -1,0 +1,92 @@
+"""What outlives a lost connection for a while: a session's state, its class's instance."""
+
+import asyncio
+import logging
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+from .types import Peer
+from .worker import Worker
+
+logger = logging.getLogger("rtcstream.session")
+
+KEEP_SECONDS = 30.0
+"""For a page to find a network again, and the server."""
+MOST_KEPT = 64
+"""Lost sessions of a stream that are kept; of more, the one lost first is given up."""
+
+
+@dataclass(frozen=True)
+class Keepsake:
+    """What a session of the same visitor goes on with; ``give_up``, or start after its ``workers``.
+
+    ``names`` are the ids that it is known by: a page that never got the answer to its last offer
+    knows only the one before.
+    """
+
+    state: dict[str, Any]
+    workers: Sequence[Worker | None]
+    peer: Peer
+    names: Set[str]
+
+    def give_up(self) -> None:
+        for worker in self.workers:
+            if worker is not None:
+                worker.give_up()
+
+
+def is_same(one: Peer, other: Peer) -> bool:
+    """Whether both are the same visitor, as far as it is known who they are; an id that nobody can
+    guess has to do otherwise."""
+    return one.identity == other.identity
+
+
+class Keeper:
+    """The keepsakes of a stream's lost sessions, each for its time."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Keepsake, asyncio.TimerHandle]] = []
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, keepsake: Keepsake) -> None:
+        if self._closed:
+            keepsake.give_up()
+            return
+        loop = asyncio.get_running_loop()
+        self._kept.append((keepsake, loop.call_later(KEEP_SECONDS, self._give_up, 0)))
+        if len(self._kept) > MOST_KEPT:  # all of one time: the first's is over first
+            self._give_up(0)
+
+    def take(self, name: str, peer: Peer) -> Keepsake | None:
+        """What is kept of a session, for who it belongs to; None if there is nothing, any more."""
+        for entry in self._kept:
+            keepsake, timer = entry
+            if name in keepsake.names and is_same(keepsake.peer, peer):
+                timer.cancel()
+                self._kept.remove(entry)
+                return keepsake
+        return None
+
+    def give_up(self, name: str) -> bool:
+        """Whether anything was kept of a session, which is not any more."""
+        for index, (keepsake, _) in enumerate(self._kept):
+            if name in keepsake.names:
+                self._give_up(index)
+                return True
+        return False
+
+    def close(self) -> None:
+        """Give up all, and keep nothing any more."""
+        self._closed = True
+        while self._kept:
+            self._give_up(0)
+
+    def _give_up(self, index: int) -> None:
+        keepsake, timer = self._kept.pop(index)
+        timer.cancel()
+        logger.debug("%s was not resumed", sorted(keepsake.names)[0][:6])
+        keepsake.give_up()

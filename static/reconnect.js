@@ -1,0 +1,99 @@
+/** When a connection counts as lost, whether to try another, and when. */
+
+import { StreamError } from "./errors.js";
+
+/** @typedef {import("./contract.js").Description} Description */
+
+/** Milliseconds before the first attempts; the last counts for all that follow. */
+const PAUSES = [500, 1000, 2000, 4000];
+/** After so many milliseconds without a connection nothing more is tried. */
+export const GIVE_UP_MS = 120_000;
+/** A network that drops out for a moment comes back by itself. */
+const DISCONNECTED_MS = 2_000;
+/** After the network has changed it does not: the connection was by the other one. */
+const CHANGED_MS = 10_000;
+
+/** What the server says when it ends and may be started again. */
+const RESTARTS = ["the server stopped"];
+/** Refusals that may be taken back: of HTTP, and those of a stream that has no source, or has one, just now. */
+const FOR_NOW = [408, 409, 425, 429];
+
+/** @param {number} attempt from 1 */
+export const pauseBefore = (attempt) => PAUSES[Math.min(attempt, PAUSES.length) - 1];
+
+/** Whether pauses get no longer. @param {number} attempt from 1 */
+export const isPatient = (attempt) => attempt >= PAUSES.length;
+
+/** Whether a session that ends so is to be had again. @param {string} reason of the `end` message */
+export const isRestart = (reason) => RESTARTS.includes(reason);
+
+/** Whether another attempt would go the same way. @param {unknown} error */
+export function isFinal(error) {
+  if (!(error instanceof StreamError)) return true;
+  if (error.code === "http") return Number(error.status) < 500 && !FOR_NOW.includes(Number(error.status));
+  return !["server-gone", "no-media-path", "connection-lost", "channel-closed"].includes(error.code);
+}
+
+/**
+ * Throws if the page, which was made for one stream, would not do for the other.
+ * @param {Description | null} before
+ * @param {Description} now
+ */
+export function sameStream(before, now) {
+  const shape = (/** @type {Description} */ { name, inputs, outputs, controls, shared, take }) =>
+    JSON.stringify([name, inputs, outputs, controls, shared, take]);
+  if (!before || shape(before) === shape(now)) return;
+  throw new StreamError("changed", "The program behind this page has changed.");
+}
+
+/**
+ * Calls `lost` when a connection that was there has broken.
+ * @param {RTCPeerConnection} pc
+ * @param {AbortSignal} signal until when
+ * @param {() => void} lost
+ */
+export function watchOver(pc, signal, lost) {
+  let timer = 0;
+  let changed = -CHANGED_MS;
+  const look = () => {
+    clearTimeout(timer);
+    if (signal.aborted || pc.connectionState !== "disconnected") return;
+    timer = setTimeout(look.now, performance.now() - changed < CHANGED_MS ? 0 : DISCONNECTED_MS);
+  };
+  look.now = () => pc.connectionState === "disconnected" && !signal.aborted && lost();
+  const change = () => {
+    changed = performance.now();
+    look();
+  };
+  pc.addEventListener("connectionstatechange", look, { signal });
+  addEventListener("online", change, { signal });
+  /** @type {any} */ (navigator).connection?.addEventListener("change", change, { signal });
+}
+
+/** The time between two attempts, which can be cut short. */
+export class Pause {
+  /** @type {(() => void) | null} */
+  #end = null;
+
+  /**
+   * @param {number} milliseconds
+   * @param {AbortSignal} signal makes it reject
+   */
+  async wait(milliseconds, signal) {
+    signal.throwIfAborted();
+    await new Promise((resolve, reject) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#end = () => resolve(clearTimeout(timer));
+      addEventListener("online", this.#end, { once: true, signal });
+      signal.addEventListener("abort", () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      });
+    });
+    this.#end = null;
+  }
+
+  cut() {
+    this.#end?.();
+  }
+}
