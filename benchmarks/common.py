@@ -18,8 +18,8 @@ from playwright.async_api import Browser, async_playwright
 
 from benchmarks import tables
 from benchmarks.checks import Check
-from benchmarks.figures import Spread
-from benchmarks.measure import BenchmarkError
+from benchmarks.figures import Spread, spread
+from benchmarks.measure import BenchmarkError, Route
 from tests.browser import launch
 
 # Without camera permission Chromium names its addresses as random .local names, which servers
@@ -70,6 +70,26 @@ def main(run: Run, default: Plan, name: str, about: str, arguments: Sequence[str
         report = Report(config=asdict(plan), machine=machine(), rows=rows, checks=checks)
         write(report, options.json)
     return 0 if all(check["ok"] for check in checks) else 1
+
+
+async def in_rounds(
+    plan: Plan,
+    routes: Mapping[str, Route],
+    measure: Callable[[Browser, Route, Plan], Coroutine[None, None, dict[str, float]]],
+) -> Figures:
+    """Measure all routes, by turns, so that whatever else the machine does meets all alike."""
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in routes}
+    async with browsing() as browser:
+        for number in range(plan.rounds):
+            for name, route in routes.items():
+                progress(f"round {number + 1} of {plan.rounds}: {name}")
+                seen[name].append(await measure(browser, route, plan))
+    return {name: spreads(rounds) for name, rounds in seen.items()}
+
+
+def spreads(rounds: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """Of each figure, over the rounds."""
+    return {figure: spread([each[figure] for each in rounds]) for figure in rounds[0]}
 
 
 def write(report: Mapping[str, object], path: Path) -> None:

@@ -13,8 +13,7 @@ from playwright.async_api import Browser
 
 from benchmarks.call import calling
 from benchmarks.checks import Check, check, ratio
-from benchmarks.common import Figures, Plan, browsing, main, progress
-from benchmarks.figures import spread
+from benchmarks.common import Figures, Plan, browsing, main, progress, spreads
 from benchmarks.measure import ROOT, BenchmarkError, Route, serving
 from tests.browser import footage, write_camera
 
@@ -54,10 +53,7 @@ async def run(plan: Plan) -> tuple[Figures, list[Check]]:
                     calling(browser, server.url, ECHO, camera=True, bitrate=BITRATE),
                 ):
                     seen[BARE].append(await bare(seen["rtcstream"][-1][RATE]))
-    rows = {
-        name: {figure: spread([each[figure] for each in rounds]) for figure in rounds[0]}
-        for name, rounds in seen.items()
-    }
+    rows = {name: spreads(rounds) for name, rounds in seen.items()}
     cpu = {name: row[CPU]["median"] for name, row in rows.items()}
     ours, theirs = (rows[name][RATE]["median"] for name in ("rtcstream", "FastRTC"))
     return rows, [

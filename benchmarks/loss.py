@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import statistics
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 
 from playwright.async_api import Browser
@@ -12,8 +11,8 @@ from playwright.async_api import Browser
 from benchmarks import environments, network
 from benchmarks.call import Seen, calling
 from benchmarks.checks import ECHO, Check, check
-from benchmarks.common import Figures, Plan, browsing, main, progress
-from benchmarks.figures import percentiles, spread
+from benchmarks.common import Figures, Plan, in_rounds, main, progress
+from benchmarks.figures import percentiles
 from benchmarks.measure import BenchmarkError, Route, serving
 
 ROUTES = {
@@ -38,16 +37,7 @@ again after {BURST_SECONDS:g} s of {BURST}%. Linux only."""
 
 
 async def run(plan: Plan) -> tuple[Figures, list[Check]]:
-    seen: dict[str, list[dict[str, float]]] = defaultdict(list)
-    async with browsing() as browser:
-        for number in range(plan.rounds):
-            for name, route in ROUTES.items():
-                progress(f"round {number + 1} of {plan.rounds}: {name}")
-                seen[name].append(await measure(browser, route, plan))
-    rows = {
-        name: {figure: spread([each[figure] for each in rounds]) for figure in rounds[0]}
-        for name, rounds in seen.items()
-    }
+    rows = await in_rounds(plan, ROUTES, measure)
     ours, echo = rows["rtcstream"], rows[ECHO]
     return rows, [
         # The worst of the rounds: that it never happens is what is claimed.

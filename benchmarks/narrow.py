@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 
 from playwright.async_api import Browser
@@ -10,8 +9,8 @@ from playwright.async_api import Browser
 from benchmarks import environments, network
 from benchmarks.call import calling
 from benchmarks.checks import ECHO, Check, check
-from benchmarks.common import Figures, Plan, browsing, main, progress
-from benchmarks.figures import percentiles, spread
+from benchmarks.common import Figures, Plan, in_rounds, main, progress
+from benchmarks.figures import percentiles
 from benchmarks.loss import GAP, P50, P95, ROUTES, longest_gap
 from benchmarks.measure import BenchmarkError, Route, serving
 
@@ -24,16 +23,7 @@ ABOUT = f"Measure calls on a network that lets {BITS / 1e6:g} Mbit/s through. Li
 
 
 async def run(plan: Plan) -> tuple[Figures, list[Check]]:
-    seen: dict[str, list[dict[str, float]]] = defaultdict(list)
-    async with browsing() as browser:
-        for number in range(plan.rounds):
-            for name, route in ROUTES.items():
-                progress(f"round {number + 1} of {plan.rounds}: {name}")
-                seen[name].append(await measure(browser, route, plan))
-    rows = {
-        name: {figure: spread([each[figure] for each in rounds]) for figure in rounds[0]}
-        for name, rounds in seen.items()
-    }
+    rows = await in_rounds(plan, ROUTES, measure)
     ours, echo = rows["rtcstream"], rows[ECHO]
     return rows, [
         check("the longest gap, against the echo's", ours[GAP]["median"], echo[GAP]["median"]),

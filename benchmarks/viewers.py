@@ -23,7 +23,7 @@ from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.rtp import RtpPacket
 
 from benchmarks.checks import Check, check
-from benchmarks.common import Figures, Plan, main, progress
+from benchmarks.common import Figures, Plan, main, progress, spreads
 from benchmarks.cost import cpu_seconds
 from benchmarks.figures import spread
 from rtcstream import Bitrate, Image, Stream
@@ -142,9 +142,7 @@ async def run(plan: Plan) -> tuple[Figures, list[Check]]:
     ours.send(None)
     await asyncio.to_thread(process.join, 10)
     rows = {
-        f"{count} viewer{'s' if count > 1 else ''}": {
-            figure: spread([each[figure] for each in rounds]) for figure in rounds[0]
-        }
+        f"{count} viewer{'s' if count > 1 else ''}": spreads(rounds)
         for count, rounds in seen.items()
     }
     pairs = zip(seen[FEW], seen[MANY], strict=True)
