@@ -296,6 +296,7 @@ def test_the_options_of_the_server(
         ice_servers=["stun:a.example", "turn:u:p@b.example"],
         cors_origins=["*", "https://c.example"],
         turn_secret="north",
+        public_ips=[],
         trusted_proxies=["10.0.0.0/8"],
         auth=["correct-horse"],
         limits=Limits(posts=3.0, half_open=9),

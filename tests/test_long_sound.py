@@ -153,6 +153,9 @@ async def test_a_minute_in_chromium(pages: Pages, serve: Serve, counting: Path) 
                 heard_by_a_peer(60),
                 pause(idle, endless, 10.0),
             )
+        for page in (talking, ringing, idle):  # or they would look for their servers
+            await page.click("#start")
+            await expect(page.locator("#status")).to_have_text("Ready")
     check_speech(spoken, clean, read(counting))
     check_tone(rung, pure)
     [loud] = np.nonzero(np.abs(whole) > 0.02)
