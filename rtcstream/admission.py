@@ -16,7 +16,8 @@ TICKET_SECONDS = 15.0
 GRACE_SECONDS = 3.0
 """How long it is good for once its place has been given up."""
 MOST_WAITING = 100
-"""Places in a line; who comes then is told to come back later."""
+"""Places in a line and tickets that have yet to be used; who comes then is told to come back later.
+"""
 ONE_BY_ONE = 0.5
 """Seconds between two who are let in when there has been too much to do."""
 REMEMBERED = 50
@@ -62,16 +63,26 @@ class AdmissionState:
 
 
 class Slot:
-    """The room of one session, held from before it is negotiated until it is released."""
+    """The room of one session, held from before it is negotiated until it is released.
 
-    def __init__(self, admission: "Admission", since: float) -> None:
+    ``used`` counts the seconds of the time limit that it has had, in this session and in those that
+    it was passed on from.
+    """
+
+    def __init__(self, admission: "Admission", since: float, used: float = 0.0) -> None:
         self.since = since
+        self.used = used
         self._admission = admission
 
     def release(self, ran: bool = False) -> None:
         """Make room for the next, once however often called; ``ran``: there was a session, from
         whose length estimates may be made."""
         self._admission._release(self, ran)
+
+    def pass_on(self, used: float) -> "Slot":
+        """The same room for a session that goes on in place of one that had it, and ``used`` so
+        many seconds; releasing this one does nothing any more."""
+        return self._admission._pass_on(self, used)
 
 
 class Place:
@@ -158,7 +169,7 @@ class Admission:
 
         While ``held()``, the place waits though there is room. Raises Refused when too many wait.
         """
-        if len(self._line) >= MOST_WAITING:
+        if len(self._line) + len(self._tickets) >= MOST_WAITING:
             raise Refused(f"{MOST_WAITING} wait already", self._next_estimate)
         place = Place(self, changed, held)
         self._line.append(place)
@@ -193,6 +204,11 @@ class Admission:
     @property
     def _clock(self) -> Clock:
         return self._given_clock or asyncio.get_running_loop()
+
+    @property
+    def room(self) -> int | None:
+        """How many more sessions there may be; None if any number."""
+        return None if self.limit is None else max(0, self.limit - len(self._running))
 
     @property
     def _has_room(self) -> bool:
@@ -246,6 +262,14 @@ class Admission:
         if place.expiry is not None:
             place.expiry.cancel()
         place.changed()
+
+    def _pass_on(self, slot: Slot, used: float) -> Slot:
+        if slot not in self._running:
+            return slot
+        self._running.remove(slot)
+        following = Slot(self, slot.since, slot.used + used)
+        self._running.add(following)
+        return following
 
     def _release(self, slot: Slot, ran: bool) -> None:
         if slot not in self._running:

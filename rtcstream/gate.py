@@ -3,6 +3,8 @@
 import logging
 import math
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -32,7 +34,7 @@ class Guest(Protocol):
     def checked(self) -> bool:
         """Whether a valid STUN check has come from its peer."""
 
-    def end_soon(self, reason: str) -> None: ...
+    def end_soon(self, reason: str, lost: bool = False) -> None: ...
 
     def once(self, event: str, f: Any) -> Any: ...
 
@@ -47,6 +49,7 @@ class Gate:
         self._posts = Buckets(limits.posts, limits.post_burst)
         self._sessions: Counter[str] = Counter()
         self._half_open: dict[str, Guest] = {}
+        self._places: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return self._sessions.total()
@@ -67,13 +70,15 @@ class Gate:
                 {"Retry-After": str(seconds)},
             )
 
-    def admit(self, address: str | None) -> None:
-        """Make room for a session of this address. Raises Problem: 429, or 503 for a full server.
+    def admit(self, address: str | None, instead: Guest | None = None) -> None:
+        """Make room for a session of this address, in place of one that it ends with.
+        Raises Problem: 429, or 503 for a full server.
 
         When too many are half-open, one that no valid check has come for is given up: the oldest
         of the address that has the most of these, so that who sends bad offers displaces his own.
         """
-        if self._sessions[account(address)] >= self.limits.sessions:
+        same = instead is not None and account(instead.peer.address) == account(address)
+        if self._sessions[account(address)] - same >= self.limits.sessions:
             raise Problem(
                 429,
                 "Too many sessions",
@@ -81,7 +86,8 @@ class Gate:
                 f"{BEHIND_A_PROXY}",
                 {"Retry-After": "5"},
             )
-        if len(self._half_open) < self.limits.half_open:
+        half_open = len(self._half_open) - (instead is not None and instead.id in self._half_open)
+        if half_open < self.limits.half_open:
             return
         unchecked = [guest for guest in self._half_open.values() if not guest.checked]
         if not unchecked:
@@ -96,7 +102,27 @@ class Gate:
         self._half_open.pop(oldest.id)
         self.given_up += 1
         oldest.given_up = True
-        oldest.end_soon("it had not connected when others came")
+        oldest.end_soon("it had not connected when others came", lost=True)
+
+    @contextmanager
+    def place(self, address: str | None) -> Iterator[None]:
+        """Count a place in line, as long as it is held. Raises Problem (429)."""
+        name = account(address)
+        if self._places[name] >= self.limits.places:
+            raise Problem(
+                429,
+                "Too many in line",
+                f"Your address has {self.limits.places} places in line: leave one of them first. "
+                f"{BEHIND_A_PROXY}",
+                {"Retry-After": "5"},
+            )
+        self._places[name] += 1
+        try:
+            yield
+        finally:
+            self._places[name] -= 1
+            if not self._places[name]:
+                del self._places[name]
 
     def enter(self, session: Guest) -> None:
         """Count a session that was admitted just now, until it says "closed"."""

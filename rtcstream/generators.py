@@ -99,7 +99,10 @@ class GeneratorRuns(Worker):
 
     @property
     def _stuck_since(self) -> float | None:
-        # A generator may take its time, but not before its first yield, nor to end.
+        # A generator may take its time, but not before its first yield, nor to end; nor may what
+        # runs yet of the session that it goes on for.
+        if not self.run and not self.call.opened:
+            return self.busy_since
         return self._since if self._superseded or not self._yielded else None
 
     def _stuck_how(self, seconds: float) -> str:

@@ -38,6 +38,8 @@ class Limits:
     """POST requests at once from one address."""
     sessions: int = 100
     """Sessions of one address at a time."""
+    places: int = 25
+    """Places in line of one address at a time."""
     half_open: int = 128
     """Sessions of the server that are not connected yet, at a time; more than ``post_burst``, or
     else a burst that is let in would displace itself."""
@@ -78,5 +80,5 @@ class Limits:
 
 DEFAULTS = Limits()
 
-LIFTED = Limits(posts=1e9, post_burst=10**9, sessions=10**9, half_open=10**9)
+LIFTED = Limits(posts=1e9, post_burst=10**9, sessions=10**9, places=10**9, half_open=10**9)
 """For a load that is one's own, and comes from one address."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -72,6 +73,7 @@ class Sessions:
         self._run: SharedRun | None = None
         self._sessions: dict[str, MediaSession] = {}
         self._slots: dict[str, Slot] = {}
+        self._negotiating: dict[str, Slot] = {}
         self._candidates: dict[str, int] = {}
         self.runner = runner
         self._keeper = Keeper()
@@ -107,7 +109,7 @@ class Sessions:
 
     def owner(self, session: str) -> str | None:
         found = self._sessions.get(session)
-        return None if found is None else found.peer.identity
+        return self._keeper.owner(session) if found is None else found.peer.identity
 
     async def open(self, offer: str, parameters: dict[str, str], request: web.Request) -> Answer:
         identity = identity_of(request)
@@ -126,9 +128,13 @@ class Sessions:
         )
         return Answer(session.id, answer, session.ufrag or session.id[:8])
 
-    def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
+    async def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
         self._check_open()
-        return self.door.queue(request.config_dict.get(OVERLOAD))
+        gate = request.config_dict.get(GATE, self.gate)
+        with gate.place(request.remote):
+            async with aclosing(self.door.queue(request.config_dict.get(OVERLOAD))) as news:
+                async for each in news:
+                    yield each
 
     async def connect(
         self,
@@ -145,10 +151,12 @@ class Sessions:
         the state of one that was lost, if ``resume`` is its id. Raises Problem.
         """
         self._check_open()
-        slot = None
-        if resume is not None:
-            _take_first(Values(self._controls), parameters)  # or else the former one lives on
-            slot = await self._end_former(resume, peer)
+        former = None if resume is None else self._former(resume, peer)
+        if former is not None:  # which lives on where the new one is refused
+            _take_first(Values(self._controls), parameters)
+        if gate is not None:
+            gate.admit(peer.address, instead=former)
+        slot = None if former is None else await self._end_former(former)
         if slot is None:
             slot = self.door.admit(peer.headers, overload)
         try:
@@ -175,8 +183,6 @@ class Sessions:
         run = self._shared_run() if self._shared else None
         values = Values(self._controls) if run is None else run.values
         _take_first(values if run is None else run, parameters)
-        if gate is not None:
-            gate.admit(peer.address)
         session = MediaSession(
             self._signatures,
             values,
@@ -185,14 +191,17 @@ class Sessions:
             runner=self.runner,
             options=self._options,
             shared=run,
-            stay=self._limits,
+            stay=self._limits.after(slot.used),
             kept=None if resume is None else self._take_kept(resume, peer),
         )
+        if (room := self.door.admission.room) is not None:
+            self._keeper.bound_instances(room)
         if gate is not None:
             gate.enter(session)
         self._sessions[session.id] = session
         self.ledger.open(session)
         session.on("closed", lambda reason: self._forget(session, reason))
+        self._negotiating[session.id] = slot
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
@@ -214,19 +223,25 @@ class Sessions:
                     503, "Too many visitors at once", "Try again.", {"Retry-After": "1"}
                 ) from None
             raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
+        finally:
+            self._negotiating.pop(session.id, None)
         self._slots[session.id] = slot
         return session, answer
 
-    async def _end_former(self, name: str, peer: Peer) -> Slot | None:
-        """End the session that a visitor comes from, if it does not know yet that it was lost; what
-        room it had goes on to the next."""
-        session = self._former(name, peer)
-        if session is None:
-            return None
+    async def _end_former(self, session: MediaSession) -> Slot | None:
+        """End the session that a visitor comes from, which does not know yet that it was lost; the
+        room that it had goes on to the next, with the time that it has used."""
+        held = self._slots.pop(session.id, None) or self._negotiating.pop(session.id, None)
+        slot = None if held is None else held.pass_on(session.time_used)
         session.end_soon("it goes on in another connection", lost=True)
         if self._shared:  # who sends to all does so until it is over
-            await session.closed.wait()
-        return self._slots.pop(session.id, None)
+            try:
+                await session.closed.wait()
+            except BaseException:
+                if slot is not None:
+                    slot.release()
+                raise
+        return slot
 
     def _take_kept(self, name: str, peer: Peer) -> Keepsake | None:
         """What there is yet of a session that was lost."""
@@ -234,7 +249,8 @@ class Sessions:
         return self._keeper.take(name, peer) if session is None else session.take_kept()
 
     def _former(self, name: str, peer: Peer) -> MediaSession | None:
-        known = (each for each in self._sessions.values() if name in each.names)
+        """The newest session that a visitor knows by this name."""
+        known = (each for each in reversed(self._sessions.values()) if name in each.names)
         return next((each for each in known if is_same(each.peer, peer)), None)
 
     def _shared_run(self) -> SharedRun:
@@ -271,10 +287,14 @@ class Sessions:
             if is_usable_candidate(candidate.text.split()):
                 await found.add_candidate(_to_aiortc(candidate))
 
+    async def abandon(self, session: str) -> None:
+        await self._find(session).end("nobody took the answer", lost=True)
+
     async def close(self, session: str) -> None:
         if self._keeper.give_up(session):  # who says goodbye does not come back
             return
         await self._find(session).end("stopped by the page")
+        self._keeper.give_up(session)  # it may just have been lost
 
     @property
     def name(self) -> str:
@@ -300,13 +320,13 @@ class Sessions:
         return shared + sum(session.hanging for session in self._sessions.values())
 
     def refuse_more(self) -> None:
-        """Begin no more sessions."""
+        """Begin no more sessions; who waits for one is sent away."""
         self._closing = True
+        self.door.close()
 
     async def end_all(self, reason: str) -> None:
         """End every session, and begin no more."""
         self.refuse_more()
-        self.door.close()
         self._keeper.close()
         if self._run is not None:
             self._run.end_soon(reason)
@@ -321,11 +341,11 @@ class Sessions:
     def _forget(self, session: MediaSession, reason: str) -> None:
         del self._sessions[session.id]
         self._candidates.pop(session.id, None)
-        self.ledger.close(session, reason)
         if (slot := self._slots.pop(session.id, None)) is not None:
             slot.release(ran=session.was_connected)
         if (kept := session.take_kept()) is not None:
             self._keeper.keep(kept)
+        self.ledger.close(session, reason)
 
 
 def _take_first(values: Values | SharedRun, parameters: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .types import Peer
@@ -34,6 +34,11 @@ class Keepsake:
         for worker in self.workers:
             if worker is not None:
                 worker.give_up()
+
+    def without_instances(self) -> "Keepsake":
+        """Give up what its workers hold, and keep the state."""
+        self.give_up()
+        return replace(self, workers=())
 
 
 def is_same(one: Peer, other: Peer) -> bool:
@@ -70,6 +75,19 @@ class Keeper:
                 self._kept.remove(entry)
                 return keepsake
         return None
+
+    def owner(self, name: str) -> str | None:
+        """The identity of the visitor that something is kept for under this name."""
+        found = (each.peer.identity for each, _ in self._kept if name in each.names)
+        return next(found, None)
+
+    def bound_instances(self, most: int) -> None:
+        """Of more than ``most`` whose class's instances are kept, the ones lost first are left
+        with their state alone: there may be no memory for more."""
+        held = [index for index, (each, _) in enumerate(self._kept) if any(each.workers)]
+        for index in held[: max(0, len(held) - most)]:
+            keepsake, timer = self._kept[index]
+            self._kept[index] = keepsake.without_instances(), timer
 
     def give_up(self, name: str) -> bool:
         """Whether anything was kept of a session, which is not any more."""

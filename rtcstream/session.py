@@ -145,6 +145,11 @@ class MediaSession(Host):
         return self._connection.remote_ufrag
 
     @property
+    def time_used(self) -> float:
+        """Seconds of its time limit that have gone by."""
+        return self._time.used
+
+    @property
     def was_connected(self) -> bool:
         """Whether media could flow at any time."""
         return self._ticking is not None

@@ -3,13 +3,15 @@
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import messages
 from .messages import ServerMessage
 
 WARNING = 10.0
 """Seconds before the end of an idle session that its visitor is told; half of a short timeout."""
+LEAST = 0.1
+"""Seconds that a session has that goes on when its time is over: to be told so."""
 POLL = 0.1
 """Seconds between two looks at whether a session's time has begun."""
 
@@ -45,6 +47,12 @@ class SessionLimits:
             if not number or not (math.isfinite(seconds) and seconds > 0):
                 raise ValueError(f"{name} must be seconds above zero, or None, not {seconds!r}")
 
+    def after(self, used: float) -> "SessionLimits":
+        """These for a session that goes on with one that has used so many seconds."""
+        if self.time_limit is None or not used:
+            return self
+        return replace(self, time_limit=max(LEAST, self.time_limit - used))
+
 
 class TimeKeeper:
     """Ends a session when its time is over, or when its visitor has done nothing for too long.
@@ -66,6 +74,7 @@ class TimeKeeper:
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._touched = self._loop.time()
+        self._began_at: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -78,6 +87,11 @@ class TimeKeeper:
                 self._loop.create_task(self._limit_idling(self._limits.idle_timeout))
             )
 
+    @property
+    def used(self) -> float:
+        """Seconds of the time limit that have gone by."""
+        return 0.0 if self._began_at is None else self._loop.time() - self._began_at
+
     def touch(self) -> None:
         """The visitor has done something; from any thread."""
         self._touched = self._loop.time()
@@ -89,7 +103,8 @@ class TimeKeeper:
     async def _limit_time(self, limit: float) -> None:
         while not self._begun():  # noqa: ASYNC110, worker threads have no event for it
             await asyncio.sleep(POLL)
-        ends = self._loop.time() + limit
+        self._began_at = self._loop.time()
+        ends = self._began_at + limit
         while (remaining := ends - self._loop.time()) > 0:
             self._post(messages.Time(round(remaining, 1)))
             await asyncio.sleep(min(1.0, remaining))

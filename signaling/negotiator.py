@@ -53,6 +53,10 @@ class Negotiator(Protocol):
         """Add the peer's late candidates; `Problem(404)` if the session is unknown."""
         ...
 
+    async def abandon(self, session: str) -> None:
+        """End a session whose answer nobody was there to take; `Problem(404)` if it is unknown."""
+        ...
+
     async def close(self, session: str) -> None:
         """End the session and free all of it; `Problem(404)` if it is unknown."""
         ...

@@ -125,7 +125,7 @@ class _Routes:
         answer = await self._negotiator.open(offer, parameters, request)
         if request.transport is None:  # the client left: nobody could ever close the session
             with suppress(Problem):
-                await self._negotiator.close(answer.session)
+                await self._negotiator.abandon(answer.session)
         # Bytes: a text would get a charset parameter, and some clients compare the whole header.
         response = web.Response(status=201, body=answer.sdp.encode(), content_type=SDP)
         response.headers["Location"] = f"session/{quote(answer.session, safe='')}"

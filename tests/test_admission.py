@@ -65,6 +65,34 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+def test_room_that_is_passed_on(clock: FakeClock) -> None:
+    """A room that is passed on is still one, of the same length, and released by the last alone."""
+    admission = Admission(1, clock)
+    first = admission.admit()
+    clock.pass_by(5)
+    second = first.pass_on(used=4.0)
+    third = second.pass_on(used=3.0)
+    assert (third.since, third.used) == (first.since, 7.0)
+    first.release()
+    second.release()
+    assert admission.state.running == 1 and admission.room == 0
+    third.release()
+    assert admission.state.running == 0 and admission.room == 1
+    assert third.pass_on(used=1.0) is third, "there is nothing to pass on any more"
+    assert admission.state.running == 0
+
+
+def test_unused_tickets_count_as_waiting(clock: FakeClock) -> None:
+    """Tickets cannot be hoarded where nothing else limits them."""
+    admission = Admission(None, clock)
+    for _ in range(MOST_WAITING):
+        assert admission.join().ticket
+    with pytest.raises(Refused):
+        admission.join()
+    clock.pass_by(TICKET_SECONDS)
+    assert admission.join().ticket
+
+
 def test_the_limit_holds(clock: FakeClock) -> None:
     """So many are let in at once, and one more for each that leaves."""
     admission = Admission(2, clock)

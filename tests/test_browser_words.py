@@ -109,6 +109,7 @@ class Refusing:
     def __init__(self, sessions: Sessions, problem: Problem) -> None:
         self.describe = sessions.describe
         self.trickle = sessions.trickle
+        self.abandon = sessions.abandon
         self.close = sessions.close
         self.queue = sessions.queue
         self.ice_servers = sessions.ice_servers
@@ -137,6 +138,7 @@ class Unreachable:
         self.describe = sessions.describe
         self.ice_servers = sessions.ice_servers
         self.owner = sessions.owner
+        self.abandon = sessions.abandon
         self.close = sessions.close
         self.queue = sessions.queue
         self._sessions = sessions

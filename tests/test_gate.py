@@ -37,11 +37,11 @@ class FakeGuest:
     def __init__(self, id: str, address: str, checked: bool = False) -> None:
         self.id, self.checked, self.given_up = id, checked, False
         self.peer = Peer(address, {})
-        self.ended = ""
+        self.ended, self.lost = "", False
         self._handlers: dict[str, Callable[..., Any]] = {}
 
-    def end_soon(self, reason: str) -> None:
-        self.ended = reason
+    def end_soon(self, reason: str, lost: bool = False) -> None:
+        self.ended, self.lost = reason, lost
 
     def once(self, event: str, f: Any) -> None:
         self._handlers[event] = f
@@ -63,6 +63,7 @@ def test_oldest_of_the_greediest_gives_way() -> None:
     checked = enter(gate, FakeGuest("checked", "192.0.2.6", checked=True))
     ghosts = [enter(gate, FakeGuest(f"ghost {n}", "192.0.2.6")) for n in range(10)]
     assert [bool(ghost.ended) for ghost in ghosts] == [True] * 8 + [False] * 2
+    assert all(ghost.lost for ghost in ghosts[:8]), "what one had to go on with is not its fault"
     assert not real.ended
     assert not checked.ended
     assert (gate.half_open, gate.given_up) == (4, 8)
@@ -92,6 +93,36 @@ def test_sessions_of_an_address() -> None:
     first.say("closed", "over")
     gate.admit("2001:db8::3")
     assert len(gate) == 1
+
+
+def test_one_in_place_of_another() -> None:
+    """A session that goes on in place of one that ends finds room where there is none."""
+    gate = Gate(Limits(sessions=1, half_open=1))
+    first = enter(gate, FakeGuest("1", "192.0.2.1"))
+    gate.admit("192.0.2.1", instead=first)
+    assert not first.ended
+    gate.enter(FakeGuest("2", "192.0.2.1"))
+    first.say("closed", "it goes on")
+    with pytest.raises(Problem):
+        gate.admit("192.0.2.1")
+    with pytest.raises(Problem):
+        gate.admit("192.0.2.1", instead=FakeGuest("3", "192.0.2.9"))
+
+
+def test_places_of_an_address() -> None:
+    """An address has so many places in line at a time; one that is left makes room, others' not."""
+    gate = Gate(Limits(places=2))
+    with gate.place("192.0.2.1"):
+        with gate.place("192.0.2.1"), gate.place("192.0.2.2"):
+            with (
+                pytest.raises(Problem, match="2 places in line") as caught,
+                gate.place("192.0.2.1"),
+            ):
+                pass
+            assert caught.value.status == 429
+        with gate.place("192.0.2.1"):
+            pass
+    assert not gate._places
 
 
 async def test_posts_of_an_address() -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from rtcstream import Image, Recording, Session, Stream, testing
+from rtcstream.gate import GATE
+from rtcstream.limits import Limits
 from rtcstream.negotiator import Sessions
 from rtcstream.signaling import Problem
 from rtcstream.transport.ice import IceOptions
@@ -193,6 +195,35 @@ async def test_queue_over_http(serve: Serve) -> None:
                 assert await news.content.read() == b"\n"  # used: the answer ends
 
 
+async def test_line_of_an_address(serve: Serve) -> None:
+    """One address cannot fill the line; a place that is left counts no more."""
+    stream = Stream(same, concurrency_limit=1)
+    app = stream.app(limits=Limits(places=1))
+    async with serve(app) as url, aiohttp.ClientSession() as client, testing.connect(stream):
+        async with client.get(url + "queue") as news:
+            await news.content.readline()
+            async with client.get(url + "queue") as refusal:
+                assert refusal.status == 429
+                assert "places in line" in (await refusal.json())["detail"]
+            news.close()
+        await until(lambda: not app[GATE]._places)
+        async with client.get(url + "queue") as news:
+            assert news.status == 200
+            news.close()
+
+
+async def test_drain_sends_the_line_away() -> None:
+    """Once no more begin, who waits is told at once, while the others go on."""
+    sessions = Stream(same, concurrency_limit=1).sessions()
+    async with testing.connect(sessions) as peer:
+        news = sessions.door.queue(None)
+        await anext(news)
+        sessions.refuse_more()
+        with pytest.raises(StopAsyncIteration):
+            await anext(news)
+        await peer.apply(PICTURE)
+
+
 async def test_server_stops_with_a_line(serve: Serve) -> None:
     """Those who wait when the server stops hear the end of it at once."""
     stream = Stream(same, concurrency_limit=1)
@@ -238,6 +269,26 @@ async def test_time_limit_counts_from_the_first_yield() -> None:
         started = time.monotonic()
         await peer.message("end", reason="time_limit")
         assert time.monotonic() - started > 1.1
+
+
+async def test_time_limit_of_who_comes_back() -> None:
+    """A session that goes on in place of another has what was left of its time, however often,
+    and no room of its own."""
+    sessions = Stream(same, concurrency_limit=1, time_limit=1.0).sessions()
+    resume, started = None, 0.0
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            peer = await stack.enter_async_context(testing.connect(sessions, resume=resume))
+            await peer.apply(PICTURE)
+            started = started or time.monotonic()
+            assert peer.session is not None
+            resume = peer.session.id
+            await peer.message("time")
+            await asyncio.sleep(0.2)
+        assert sessions.door.admission.state.running == 1
+        await peer.message("end", reason="time_limit")
+        assert 0.7 < time.monotonic() - started < 1.8
+    await until(lambda: not len(sessions) and sessions.door.admission.state.running == 0)
 
 
 async def test_time_limit_of_who_watches() -> None:

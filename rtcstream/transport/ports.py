@@ -101,22 +101,28 @@ class _RangedProtocol(StunProtocol):
     def __init__(self, connection: Connection, port: int, free: deque[int]) -> None:
         super().__init__(connection)
         self._port, self._free = port, free
+        self._released = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._free.append(self._port)
+        self.release()
+
+    def release(self) -> None:
+        """Give the port back, once however often called."""
+        if not self._released:
+            self._released = True
+            self._free.append(self._port)
 
 
 async def _endpoint(
     connection: Connection, own: socket.socket, port: int, free: deque[int]
 ) -> StunProtocol:
+    protocol = _RangedProtocol(connection, port, free)
     try:
-        _, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _RangedProtocol(connection, port, free), sock=own
-        )
-    except BaseException:
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: protocol, sock=own)
+    except BaseException:  # a transport that was made already is closed, and releases it, too
         own.close()
-        free.append(port)
+        protocol.release()
         raise
     return protocol
 

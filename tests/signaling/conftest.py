@@ -66,6 +66,9 @@ class FakeNegotiator:
     async def trickle(self, session: str, fragment: Fragment) -> None:
         self._known(session).append(fragment)
 
+    async def abandon(self, session: str) -> None:
+        await self.close(session)
+
     async def close(self, session: str) -> None:
         self._known(session)
         del self.sessions[session]

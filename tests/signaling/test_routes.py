@@ -310,8 +310,8 @@ async def test_client_leaves(site: Path) -> None:
                 await asyncio.sleep(0.001)
             return await super().open(offer, parameters, request)
 
-        async def close(self, session: str) -> None:
-            await super().close(session)
+        async def abandon(self, session: str) -> None:
+            await super().abandon(session)
             closed.set()
 
     # Not the test server: it cancels the handlers of clients that leave, which aiohttp otherwise
