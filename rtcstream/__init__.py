@@ -6,6 +6,7 @@
 >>> stream = Stream(flip)  # and then: stream.run()
 """
 
+from .batching import batched
 from .errors import (
     CommandError,
     ControlError,
@@ -79,5 +80,6 @@ __all__ = [
     "Utterance",
     "VideoChunk",
     "VideoRecording",
+    "batched",
     "serve",
 ]

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from .batching import batch_of
 from .calls import AnyCall, Call
+from .errors import SignatureError
 from .faults import Faults
 from .isolation import RemoteCall
 from .signature import Signature
@@ -46,6 +48,13 @@ class Runner:
         self._lock = threading.Lock()
         self._spares: list[tuple[Signature, Spares]] = []
         if options.isolation == "process":
+            for each in signatures:
+                if batch_of(each.target) is not None:
+                    raise SignatureError(
+                        each.name,
+                        None,
+                        "it is batched, for all sessions in one process; drop isolation='process'",
+                    )
             self._spares = [(s, Spares(Target.of(s), self.faults)) for s in signatures]
 
     def call(self, signature: Signature, session: Any, loop: asyncio.AbstractEventLoop) -> AnyCall:

@@ -11,6 +11,7 @@ import av
 
 from . import annotations, controls
 from .annotations import Chunk, Form, Media, Output, Picture, Sound, Take, optional_of
+from .batching import Batched, batch_of
 from .controls import Control, shown
 from .errors import SignatureError
 from .types import Image, Progress, RGBImage, Samples, Session
@@ -70,9 +71,17 @@ class _Reader:
         self.name = getattr(inner, "__name__", type(inner).__name__)
         self.kind: Kind = "function"
         self.function: Any = target
-        if inspect.isclass(inner):
+        if (batch := batch_of(inner)) is not None:
+            self.function = batch  # which all sessions share, at the same time
+        elif inspect.isclass(inner):
             self.kind = "class"
             self.function = self._call_of(inner)
+            if isinstance(self.function, Batched):
+                raise self.wrong(
+                    None,
+                    "what is batched is one for all sessions: give the Stream an instance, "
+                    f"`Stream({self.name}())`",
+                )
             self._check_constructor(target)
         elif not callable(target):
             raise self.wrong(

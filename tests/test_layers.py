@@ -35,6 +35,7 @@ LADDER = [
     Room("results", "numpy"),
     Room("takes", "av numpy"),
     Room("annotations", "av numpy"),
+    Room("batching"),
     Room("signature", "av"),
     Room("media", "av cv2 numpy"),
     Room("samples", "av numpy"),

@@ -1,0 +1,333 @@
+"""Calls of many sessions made as one: who is in a batch, what each gets of it, what it gains."""
+
+import asyncio
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
+
+import pytest
+
+from rtcstream import (
+    Box,
+    Image,
+    Range,
+    ResultError,
+    Session,
+    SignatureError,
+    Stream,
+    batched,
+    testing,
+)
+from tests.pictures import plain
+from tests.waiting import until
+
+PICTURE = plain((90,) * 3, 64, 48)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+class Gate:
+    """A model that waits at its first call until the test lets it go, and notes its batches."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        self.batches: list[list[int]] = []
+
+    def make(self, **options: Any) -> Any:
+        @batched(**options)
+        def double(numbers: list[int]) -> list[int]:
+            self.batches.append(list(numbers))
+            self.entered.set()
+            assert self.open.wait(10)
+            return [2 * number for number in numbers]
+
+        return double
+
+
+def test_each_gets_its_own(pool: ThreadPoolExecutor) -> None:
+    """Whatever the batches, each caller gets what belongs to what it gave."""
+
+    @batched(max_size=5, max_delay=0.001)
+    def both(ones: list[int], others: Sequence[str] = ("x",)) -> list[tuple[int, str]]:
+        assert len(ones) == len(others) <= 5
+        return list(zip(ones, others, strict=True))
+
+    def call(number: int) -> bool:
+        given = both(number) if number % 3 else both(number, others=str(number))
+        return given == (number, "x" if number % 3 else str(number))
+
+    assert all(pool.map(call, range(400)))
+    assert both.items == 400 and both.calls < 400
+
+
+def test_batches_form_while_one_runs(pool: ThreadPoolExecutor) -> None:
+    """Who comes while the model works goes into the next batch, those who came first at first, and
+    no more than are taken together."""
+    gate = Gate()
+    double = gate.make(max_size=3, max_delay=1.0)
+    calls = [pool.submit(double, 0)]
+    assert gate.entered.wait(10)
+    for number in range(1, 6):
+        calls.append(pool.submit(double, number))
+        while len(double._waiting) < number:
+            time.sleep(0.001)
+    gate.open.set()
+    assert [call.result(10) for call in calls] == [0, 2, 4, 6, 8, 10]
+    assert gate.batches[:2] == [[0], [1, 2, 3]]
+    assert gate.batches[2:] == [[4, 5]]
+
+
+def test_who_is_alone_does_not_wait(pool: ThreadPoolExecutor) -> None:
+    """One caller is never held up for others; and a delay is the most that there is of it."""
+
+    @batched(max_size=8, max_delay=0.2)
+    def same(numbers: list[int]) -> list[int]:
+        return numbers
+
+    def took(call: Callable[[], Any]) -> float:
+        started = time.monotonic()
+        call()
+        return time.monotonic() - started
+
+    assert min(took(lambda: same(1)) for _ in range(5)) < 0.1
+    pool.submit(same, 2).result()  # another thread, which may come again
+    assert took(lambda: same(1)) > 0.19
+    barrier = threading.Barrier(2)
+
+    def together() -> float:
+        barrier.wait()
+        return took(lambda: same(3))
+
+    pairs = [pool.submit(together) for _ in range(2)]
+    assert all(pair.result() < 0.25 for pair in pairs)
+
+
+def test_one_bad_item_fails_alone(pool: ThreadPoolExecutor) -> None:
+    """When a batch raises, each is tried alone; exceptions may also stand in the list."""
+    sizes: list[int] = []
+
+    @batched(max_size=4, max_delay=0.5)
+    def inverse(numbers: list[int]) -> list[float | Exception]:
+        sizes.append(len(numbers))
+        if 9 in numbers:
+            return [ValueError("nine") if number == 9 else number for number in numbers]
+        return [1 / number for number in numbers]
+
+    def together(numbers: list[int]) -> list[Any]:
+        barrier = threading.Barrier(len(numbers))
+
+        def call(number: int) -> Any:
+            barrier.wait()
+            try:
+                return inverse(number)
+            except (ZeroDivisionError, ValueError) as error:
+                return type(error).__name__
+
+        return list(pool.map(call, numbers))
+
+    together([1, 2, 4, 8])
+    assert together([1, 0, 4, 8]) == [1.0, "ZeroDivisionError", 0.25, 0.125]
+    assert together([1, 2, 9, 4]) == [1, 2, "ValueError", 4]
+
+
+def test_a_list_of_another_length(pool: ThreadPoolExecutor) -> None:
+    """What cannot be told apart is nobody's: all of the batch learn why, and the next goes on."""
+    wrong = True
+
+    @batched
+    def few(numbers: list[int]) -> list[int]:
+        return [] if wrong else numbers
+
+    with pytest.raises(ResultError, match="returned 0 for a batch of 1"):
+        few(1)
+    wrong = False
+    assert few(1) == 1
+
+
+async def test_not_on_the_event_loop() -> None:
+    """On the event loop it would wait for who cannot come: it says so instead."""
+
+    @batched
+    def same(numbers: list[int]) -> list[int]:
+        return numbers
+
+    with pytest.raises(RuntimeError, match="to_thread"):
+        same(1)
+    assert await asyncio.to_thread(same, 1) == 1
+
+
+@batched(max_size=8)
+def brighter(
+    images: list[Image],
+    sessions: list[Session],
+    by: Sequence[Annotated[int, Range(0, 100)]] = (10,),
+) -> list[tuple[Image, list[Box]]]:
+    """Brighter by so much.
+
+    More text.
+    """
+    return [
+        (image + amount, [Box(0, 0, 8, 8, session.id)])
+        for image, amount, session in zip(images, by, sessions, strict=True)
+    ]
+
+
+async def test_of_a_stream() -> None:
+    """A batched function is a stream's as it is: each session has its own controls and session."""
+    stream = Stream(brighter)
+    assert (stream.title, stream.description) == ("Brighter", "Brighter by so much.")
+    [control] = stream.describe()["controls"]
+    assert (control["name"], control["default"], control["maximum"]) == ("by", 10, 100)
+    assert stream.describe()["inputs"] == ["video"] and "data" in stream.describe()["outputs"]
+    sessions = stream.sessions()
+    async with AsyncExitStack() as stack:
+        peers = [
+            await stack.enter_async_context(testing.connect(sessions, controls={"by": 20 * n}))
+            for n in range(4)
+        ]
+        for number, peer in enumerate(peers):
+            image = await peer.apply(PICTURE)
+            assert abs(float(image.mean()) - 90 - 20 * number) < 4
+            [box] = await peer.result()
+            assert peer.session is not None and box["label"] == peer.session.id
+
+
+async def test_of_an_instance() -> None:
+    """A method of one instance is batched for all sessions: one model, its calls together."""
+
+    class Detector:
+        def __init__(self) -> None:
+            self.batches: list[int] = []
+
+        @batched(max_size=4)
+        def __call__(self, images: list[Image]) -> list[Image]:
+            self.batches.append(len(images))
+            return images
+
+    detector, other = Detector(), Detector()
+    async with testing.connect(Stream(detector)) as peer:
+        await peer.apply(PICTURE)
+    assert detector.batches and not other.batches
+    with pytest.raises(
+        SignatureError, match=r"give the Stream an instance, `Stream\(Detector\(\)\)`"
+    ):
+        Stream(Detector)
+
+
+async def test_a_session_that_ends_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a batch whose sessions leave while it runs, the others get theirs."""
+    gate, entered = threading.Event(), threading.Event()
+
+    @batched(max_size=4)
+    def slow(images: list[Image]) -> list[Image]:
+        entered.set()
+        assert gate.wait(10)
+        return images
+
+    sessions = Stream(slow).sessions()
+    async with testing.connect(sessions) as stays:
+        async with testing.connect(sessions) as leaves:
+            leaves.send(PICTURE)
+            await until(entered.is_set)
+            stays.send(PICTURE)
+            await until(lambda: len(slow._waiting) == 1)
+        gate.set()
+        await stays.apply(PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_size": 0}, "max_size must be a whole number from 1 to 1024, not 0"),
+        ({"max_size": True}, "not True"),
+        ({"max_size": 2.5}, "not 2.5"),
+        ({"max_delay": -1}, "max_delay must be seconds from 0 to 1, not -1"),
+        ({"max_delay": float("nan")}, "not nan"),
+    ],
+)
+def test_wrong_options(options: dict[str, Any], words: str) -> None:
+    """Options that cannot be are refused where they stand."""
+    with pytest.raises(ValueError, match=words):
+        batched(**options)
+
+
+def test_wrong_functions() -> None:
+    """What cannot be batched says so, with what to write instead."""
+
+    async def later(images: list[Image]) -> list[Image]:
+        return images
+
+    with pytest.raises(TypeError, match="plain `def`"):
+        batched(later)  # type: ignore[arg-type]
+
+    @batched  # type: ignore[arg-type]
+    def one(image: Image) -> Image:
+        return image
+
+    @batched
+    def no_default(images: list[Image], level: Sequence[int] = ()) -> list[Image]:
+        return images
+
+    @batched
+    def star(*images: Image) -> list[Image]:
+        return list(images)
+
+    for wrong, words in [
+        (one, "parameter 'image': a batched function takes and returns lists"),
+        (no_default, "parameter 'level': its default must be a sequence of one"),
+        (star, "without `\\*`"),
+    ]:
+        with pytest.raises(SignatureError, match=words):
+            Stream(wrong)
+    with pytest.raises(SignatureError, match="drop isolation='process'"):
+        Stream(brighter, isolation="process")
+
+
+def test_eight_sessions_of_a_model(pool: ThreadPoolExecutor) -> None:
+    """Eight sessions at a model whose batch of 8 costs twice a batch of 1: thrice the frames of
+    eight calls, none waits longer for its own, and none has fewer than the others."""
+    device = threading.Lock()  # as of a graphics processor: one call at a time
+
+    def model(size: int) -> None:
+        with device:
+            time.sleep(0.012 * (1 + (size - 1) / 7))
+
+    @batched(max_size=8)
+    def together(numbers: list[int]) -> list[int]:
+        model(len(numbers))
+        return numbers
+
+    def alone(number: int) -> int:
+        model(1)
+        return number
+
+    def visit(call: Callable[[int], int], number: int) -> tuple[int, list[float]]:
+        latencies = []
+        ends = time.monotonic() + 1.5
+        while (started := time.monotonic()) < ends:
+            call(number)
+            latencies.append(time.monotonic() - started)
+        return number, latencies
+
+    def measure(call: Callable[[int], int]) -> tuple[Counter[int], float]:
+        visits = list(pool.map(lambda number: visit(call, number), range(8)))
+        every = [latency for _, latencies in visits for latency in latencies]
+        counts = Counter({number: len(latencies) for number, latencies in visits})
+        return counts, statistics.quantiles(every, n=20)[-1]
+
+    apart, apart_p95 = measure(alone)
+    joint, joint_p95 = measure(together)
+    print(f"{joint.total() / apart.total():.2f} times the frames; p95 {joint_p95 / apart_p95:.2f}")
+    assert joint.total() >= 3 * apart.total()
+    assert joint_p95 <= apart_p95
+    assert max(joint.values()) <= 1.2 * min(joint.values()) + 1
