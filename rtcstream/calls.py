@@ -18,6 +18,7 @@ from . import media
 from .annotations import SAMPLE_RATE, ResultSlot
 from .errors import ResultError, SessionClosed
 from .faults import WorkerError
+from .lifespan import Lifespan, LoadingFailed
 from .results import to_json
 from .samples import Mixer, Stereo
 from .signature import Signature
@@ -99,7 +100,6 @@ class Call:
     ``loop`` while the worker thread waits for them: so both kinds of function are one path.
     """
 
-    starting = False
     outlives_session = True
 
     def __init__(
@@ -108,11 +108,14 @@ class Call:
         session: Any,
         loop: asyncio.AbstractEventLoop,
         lock: threading.Lock,
+        lifespan: Lifespan | None = None,
     ) -> None:
         self.signature = signature
         self._session = session
         self._loop = loop
         self._lock = lock
+        self._lifespan = lifespan
+        self.starting = False
         self._mixer = Mixer()
         self._target: Any = None
         self.opened = False
@@ -130,10 +133,25 @@ class Call:
         return self._mixer.clipped
 
     def open(self) -> None:
-        """Build the class, if it is one. Raises whatever its constructor does."""
-        signature = self.signature
-        self._target = signature.target() if signature.kind == "class" else signature.target
+        """Wait for what all sessions need, and build the class, if it is one. Raises LoadingFailed,
+        and whatever the constructor does."""
+        if self._lifespan is not None and not self._lifespan.ready:
+            self._session.on_state("loading")
+            self.starting = True
+            try:
+                if not self._lifespan.wait(self._session.progress, lambda: self._closed):
+                    return
+            finally:
+                self.starting = False
+        self._target = self._built()
         self.opened = True
+
+    def _built(self) -> Any:
+        signature = self.signature
+        if signature.kind != "class":
+            return signature.target
+        name = signature.constructor_progress
+        return signature.target(**({} if name is None else {name: Reporter(self._session)}))
 
     def inherit(self, other: "Call") -> None:
         """Have the class that another session's call has built, which is not to close it."""
@@ -398,7 +416,7 @@ def _kind(value: Any) -> str:
 def describe_error(error: BaseException, signature: Signature) -> str:
     """One line for the page: what was raised, and the line of the user's own code it came from."""
     name = signature.name
-    if isinstance(error, WorkerError):
+    if isinstance(error, WorkerError | LoadingFailed):
         return str(error)
     if isinstance(error, ResultError):
         return f"{name}(): {error}"

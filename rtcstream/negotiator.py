@@ -202,6 +202,7 @@ class Sessions:
         self.ledger.open(session)
         session.on("closed", lambda reason: self._forget(session, reason))
         self._negotiating[session.id] = slot
+        self.runner.begin()
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
@@ -331,7 +332,7 @@ class Sessions:
         if self._run is not None:
             self._run.end_soon(reason)
         await asyncio.gather(*(session.end(reason) for session in list(self._sessions.values())))
-        await asyncio.to_thread(self.runner.close)
+        await self.runner.end()
 
     def _find(self, session: str) -> MediaSession:
         if session in self._sessions:

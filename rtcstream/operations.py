@@ -67,7 +67,7 @@ class Operations:
         """HTTP answers so far, by their status."""
         self.overload = overload
         self.readings = [
-            Reading("ready", "Whether new sessions are admitted (1) or not", self._ready),
+            Reading("ready", "Whether visitors should be sent here (1) or not", self._ready),
             Reading(
                 "event_loop_lag_seconds",
                 "By how much the event loop comes late, smoothed over two seconds",
@@ -95,6 +95,7 @@ class Operations:
         ]
         self.obstacles: list[Callable[[], str]] = [
             lambda: "The server is stopping." if self.stopping else "",
+            self._loading,
             lambda: f"The server is busy: {overload.why}." if overload.overloaded else "",
         ]
         self._history: deque[Sample] = deque(maxlen=SAMPLES)
@@ -109,6 +110,10 @@ class Operations:
     def obstacle(self) -> str:
         """Why no session would be admitted now, in a sentence; "" if it would."""
         return next(filter(None, (why() for why in self.obstacles)), "")
+
+    def _loading(self) -> str:
+        loading = [name for name, each in self.streams.items() if not each.runner.loaded]
+        return f"Not loaded yet: {', '.join(loading)}." if loading else ""
 
     def _ready(self) -> float:
         return float(not self.obstacle())

@@ -12,6 +12,7 @@ from .calls import AnyCall, Call
 from .errors import SignatureError
 from .faults import Faults
 from .isolation import RemoteCall
+from .lifespan import Lifespan
 from .signature import Signature
 from .worker_process import Spares, Target
 
@@ -42,12 +43,24 @@ class Runner:
     Raises SignatureError for a function that cannot be run so.
     """
 
-    def __init__(self, signatures: Sequence[Signature], options: RunOptions) -> None:
+    def __init__(
+        self,
+        signatures: Sequence[Signature],
+        options: RunOptions,
+        lifespan: Lifespan | None = None,
+    ) -> None:
         self.options = options
         self.faults = Faults()
         self._lock = threading.Lock()
+        self._lifespan = lifespan
+        self._entered = False
         self._spares: list[tuple[Signature, Spares]] = []
         if options.isolation == "process":
+            if lifespan is not None:
+                raise ValueError(
+                    "lifespan loads once in the server's process; with isolation='process' load in "
+                    "the constructor of a class instead, in each session's"
+                )
             for each in signatures:
                 if batch_of(each.target) is not None:
                     raise SignatureError(
@@ -62,7 +75,29 @@ class Runner:
         for found, spares in self._spares:
             if found is signature:
                 return RemoteCall(signature, session, loop, spares, self.faults)
-        return Call(signature, session, loop, self._lock)
+        return Call(signature, session, loop, self._lock, self._lifespan)
+
+    def begin(self) -> None:
+        """Load what all sessions need, if that is not there; on the event loop, which goes on."""
+        if self._lifespan is None:
+            return
+        if not self._entered:
+            self._entered = True
+            self._lifespan.enter()
+        else:
+            self._lifespan.begin()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether what all sessions need is there."""
+        return self._lifespan is None or self._lifespan.ready
+
+    async def end(self) -> None:
+        """Put that away, and end the worker processes that no session has."""
+        if self._lifespan is not None and self._entered:
+            self._entered = False
+            await self._lifespan.leave()
+        await asyncio.to_thread(self._close)
 
     def warm(self) -> None:
         """Have worker processes ready for the first session, where there are any; takes a moment:
@@ -70,7 +105,6 @@ class Runner:
         for _, spares in self._spares:
             spares.warm()
 
-    def close(self) -> None:
-        """End the worker processes that no session has."""
+    def _close(self) -> None:
         for _, spares in self._spares:
             spares.close()

@@ -49,6 +49,8 @@ class Signature:
     controls: tuple[Control, ...]
     session_parameter: str | None
     progress_parameter: str | None
+    constructor_progress: str | None = None
+    """The class's parameter that is told how far it is built."""
 
     @property
     def inputs(self) -> list[str]:
@@ -70,6 +72,7 @@ class _Reader:
         self.inner = inner
         self.name = getattr(inner, "__name__", type(inner).__name__)
         self.kind: Kind = "function"
+        self.constructor_progress: str | None = None
         self.function: Any = target
         if (batch := batch_of(inner)) is not None:
             self.function = batch  # which all sessions share, at the same time
@@ -146,6 +149,7 @@ class _Reader:
             controls=tuple(found),
             session_parameter=injected.get(Session),
             progress_parameter=injected.get(Progress),
+            constructor_progress=self.constructor_progress,
         )
 
     # The function and its parameters
@@ -167,12 +171,21 @@ class _Reader:
             ]
         except ValueError:  # a class of C, without a signature to look at
             return
-        if needed:
-            raise self.wrong(
-                None,
-                f"it is built once for each session without arguments, but needs {needed[0]!r}; "
-                "give that a default, or give the Stream an instance, which all sessions share",
-            )
+        for name in needed:
+            if self._constructor_hints().get(name) != Progress or self.constructor_progress:
+                raise self.wrong(
+                    None,
+                    "it is built once for each session, with a Progress at most, but needs "
+                    f"{name!r}; give that a default, or give the Stream an instance, which all "
+                    "sessions share",
+                )
+            self.constructor_progress = name
+
+    def _constructor_hints(self) -> dict[str, Any]:
+        try:
+            return typing.get_type_hints(self.inner.__init__)
+        except (AttributeError, NameError, TypeError):
+            return {}
 
     def _parameters(self) -> list[inspect.Parameter]:
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,6 +14,7 @@ from .admission import admission_of
 from .controls import Control, in_words
 from .errors import CommandError, SignatureError
 from .gate import GATE, Gate
+from .lifespan import Lifespan
 from .limits import Limits
 from .media import leave_room
 from .negotiator import ICE, Sessions
@@ -60,6 +61,9 @@ class Stream:
     ``"auto"``, which is H.264 where the machine encodes it in hardware, or else the browser's
     choice. ``shared`` makes one run of the function for all who watch: a generator's, or a filter's
     whose first visitor to send is the source; it is encoded once, and its controls are everybody's.
+    ``lifespan`` is what loads a model, say, once for all sessions, when the stream begins to be
+    served: a function, plain or async, that returns, or yields once and puts it away after that; it
+    may take a ``Progress``, which pages show while they wait for it.
     ``hang_timeout`` is after how many seconds a call that has not returned is reported; None for
     never. ``isolation="process"`` runs the function in a worker process of each session, so that
     one that crashes, leaks or holds the interpreter harms no other; the process imports the
@@ -89,6 +93,7 @@ class Stream:
         latency: Latency = "auto",
         codec: Codec = "auto",
         shared: bool = False,
+        lifespan: Callable[..., Any] | None = None,
         hang_timeout: float | None = HANG_TIMEOUT,
         isolation: Isolation = "thread",
         concurrency_limit: int | None = None,
@@ -102,7 +107,8 @@ class Stream:
         self.run_options = RunOptions(hang_timeout, isolation)
         self.limits = SessionLimits(concurrency_limit, concurrency_id, time_limit, idle_timeout)
         self.signatures = _read(fn, video, audio)
-        Runner(self.signatures, self.run_options)  # refuses what cannot be run so
+        self.lifespan = None if lifespan is None else Lifespan(lifespan)
+        Runner(self.signatures, self.run_options, self.lifespan)  # refuses what cannot be run so
         self.controls = _merged(self.signatures)
         first = self.signatures[0]
         self.name = first.name
@@ -147,7 +153,7 @@ class Stream:
             self.describe(),
             self.options,
             self.shared,
-            Runner(self.signatures, self.run_options),
+            Runner(self.signatures, self.run_options, self.lifespan),
             self.limits,
             self._admission,
         )
@@ -193,6 +199,7 @@ class Stream:
         async def prepare(app: web.Application) -> None:
             """Try encoders now, and not on the event loop when the first visitor comes."""
             leave_room()
+            sessions.runner.begin()
             await asyncio.to_thread(sessions.runner.warm)
             await asyncio.to_thread(vpx.available)
             if self.options.hardware:

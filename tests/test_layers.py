@@ -42,6 +42,7 @@ LADDER = [
     Room("transport", "aiortc aioice av cv2 numpy pyee pylibsrtp"),
     Room("options"),
     Room("faults"),
+    Room("lifespan"),
     Room("calls", "av"),
     Room("pipes", "numpy"),
     Room("worker_process"),

@@ -1,0 +1,179 @@
+"""What a stream needs once for all of its sessions: loaded, and put away again at the end."""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from .errors import RtcStreamError
+
+logger = logging.getLogger("rtcstream")
+
+LOOK = 0.1
+"""Seconds between two looks at how far it is."""
+AGAIN = 5.0
+"""Seconds after a failure in which no new attempt begins."""
+END_TIMEOUT = 5.0
+"""Seconds that putting away may take."""
+
+
+class LoadingFailed(RtcStreamError):
+    """What all sessions need could not be loaded."""
+
+
+class Lifespan:
+    """Runs ``load`` once while anybody uses it: up to its ``yield`` before the first function is
+    called, the rest of it when the last user has left.
+
+    ``load`` is a function that returns, a generator function that yields once, or one that returns
+    a context manager; plain (it has a thread of its own) or async; it may take a ``Progress``.
+    Raises TypeError for anything else.
+    """
+
+    def __init__(self, load: Callable[..., Any]) -> None:
+        try:
+            parameters = inspect.signature(load).parameters
+        except (TypeError, ValueError):
+            raise TypeError(f"lifespan must be a function, not {load!r}") from None
+        needed = [each for each in parameters.values() if each.default is each.empty]
+        if len(needed) > 1:
+            raise TypeError(
+                f"lifespan: {_name(load)}() must take nothing, or one parameter, a Progress"
+            )
+        self._load = load
+        self._arguments = (self._progress,) if needed else ()
+        self._lock = threading.Lock()
+        self._users = 0
+        self._attempt: _Attempt | None = None
+        self._failed_at = -AGAIN
+        self.progress: tuple[float, str] = (0.0, "")
+
+    def _progress(self, value: float, text: str = "") -> None:
+        if not 0 <= value <= 1:
+            raise ValueError(f"progress is from 0 to 1, not {value!r}")
+        self.progress = (float(value), text)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is loaded."""
+        attempt = self._attempt
+        return attempt is not None and attempt.loaded.is_set() and attempt.error is None
+
+    def enter(self) -> None:
+        """Somebody is going to use it; called on the event loop, where an async one runs."""
+        with self._lock:
+            self._users += 1
+        self.begin()
+
+    def begin(self) -> None:
+        """Load, unless that is done, under way, or has just failed; on the event loop."""
+        with self._lock:
+            attempt = self._attempt
+            if attempt is not None and attempt.error is None:
+                return
+            if self._users and time.monotonic() - self._failed_at >= AGAIN:
+                self.progress = (0.0, "")
+                self._attempt = _Attempt(self._load, self._arguments, self._on_failure)
+
+    def _on_failure(self) -> None:
+        self._failed_at = time.monotonic()
+
+    def wait(self, tell: Callable[[float, str], None], unwanted: Callable[[], bool]) -> bool:
+        """Wait on a worker thread until it is loaded; ``tell`` is called with how far it is.
+
+        False when it is ``unwanted`` before that. Raises LoadingFailed.
+        """
+        told = None
+        while (attempt := self._attempt) is not None and not attempt.loaded.wait(LOOK):
+            if unwanted():
+                return False
+            if (progress := self.progress) != told:
+                tell(*(told := progress))
+        if attempt is None or attempt.error is not None:
+            reason = "it has been put away" if attempt is None else attempt.describe()
+            raise LoadingFailed(f"{_name(self._load)}() could not be loaded: {reason}")
+        return True
+
+    async def leave(self) -> None:
+        """Who entered uses it no more; returns when it is put away, or that takes too long."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            attempt, self._attempt = self._attempt, None
+        if attempt is not None and not await asyncio.to_thread(attempt.end):
+            logger.warning("%s() has not ended within %g s", _name(self._load), END_TIMEOUT)
+
+
+class _Attempt:
+    """One go of ``load``: on a thread, or as a task, that waits in the middle of it."""
+
+    def __init__(
+        self, load: Callable[..., Any], arguments: tuple[Any, ...], on_failure: Callable[[], None]
+    ) -> None:
+        self.loaded = threading.Event()
+        self.error: BaseException | None = None
+        self._load, self._arguments, self._on_failure = load, arguments, on_failure
+        self._ending = threading.Event()
+        self._ended = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="rtcstream-lifespan", daemon=True)
+        self._thread.start()
+
+    def describe(self) -> str:
+        error = self.error
+        return f"{type(error).__name__}: {str(error)[:500]}"
+
+    def end(self) -> bool:
+        """Have it put away what it loaded; whether that was done in time."""
+        self._ending.set()
+        return self._ended.wait(END_TIMEOUT)
+
+    def _run(self) -> None:
+        try:
+            with self._entered():
+                self.loaded.set()
+                self._ending.wait()
+        except BaseException as error:  # SystemExit too: whoever waits must hear of it
+            if not self.loaded.is_set():
+                self.error = error
+                self._on_failure()
+            logger.exception("%s() failed", _name(self._load))
+        finally:
+            self.loaded.set()
+            self._ended.set()
+
+    @contextlib.contextmanager
+    def _entered(self) -> Generator[None, None, None]:
+        made = self._load(*self._arguments)
+        if inspect.isgenerator(made):
+            made = contextlib.contextmanager(lambda: made)()
+        elif inspect.isasyncgen(made):
+            made = contextlib.asynccontextmanager(lambda: made)()
+        if hasattr(made, "__aenter__"):
+            self._await(made.__aenter__())
+            try:
+                yield
+            finally:
+                self._await(made.__aexit__(None, None, None))
+        elif hasattr(made, "__enter__"):
+            with made:
+                yield
+        else:
+            if inspect.isawaitable(made):
+                self._await(made)
+            yield
+
+    def _await(self, awaitable: Any) -> None:
+        async def finished() -> None:
+            await awaitable
+
+        asyncio.run_coroutine_threadsafe(finished(), self._loop).result()
+
+
+def _name(load: Callable[..., Any]) -> str:
+    return getattr(load, "__name__", type(load).__name__)
