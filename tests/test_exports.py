@@ -31,7 +31,7 @@ NAMES = [
     *("Box", "Peer", "Progress", "Session"),
     *("CommandError", "ControlError", "EncoderError", "MessageError", "NegotiationError"),
     *("ResultError", "RtcStreamError", "SessionClosed", "SignatureError"),
-    *("Bitrate", "IceServers", "Limits", "Stream", "serve"),
+    *("Bitrate", "IceServers", "Limits", "Stream", "batched", "serve"),
 ]
 
 
