@@ -6,6 +6,7 @@
 >>> stream = Stream(flip)  # and then: stream.run()
 """
 
+from .drawings import Box, Keypoints, Mask, Plot, Tag, Text
 from .errors import (
     CommandError,
     ControlError,
@@ -26,7 +27,6 @@ from .turn import IceServers
 from .types import (
     AudioChunk,
     Block,
-    Box,
     Channels,
     Image,
     Label,
@@ -56,13 +56,16 @@ __all__ = [
     "EncoderError",
     "IceServers",
     "Image",
+    "Keypoints",
     "Label",
     "Limit",
     "Limits",
     "Live",
+    "Mask",
     "MessageError",
     "NegotiationError",
     "Peer",
+    "Plot",
     "Progress",
     "RGBImage",
     "Range",
@@ -75,6 +78,8 @@ __all__ = [
     "SessionClosed",
     "SignatureError",
     "Stream",
+    "Tag",
+    "Text",
     "Turn",
     "Utterance",
     "VideoChunk",
