@@ -7,6 +7,7 @@
 """
 
 from .batching import batched
+from .drawings import Box, Keypoints, Mask, Plot, Tag, Text
 from .errors import (
     CommandError,
     ControlError,
@@ -27,7 +28,6 @@ from .turn import IceServers
 from .types import (
     AudioChunk,
     Block,
-    Box,
     Channels,
     Image,
     Label,
@@ -57,13 +57,16 @@ __all__ = [
     "EncoderError",
     "IceServers",
     "Image",
+    "Keypoints",
     "Label",
     "Limit",
     "Limits",
     "Live",
+    "Mask",
     "MessageError",
     "NegotiationError",
     "Peer",
+    "Plot",
     "Progress",
     "RGBImage",
     "Range",
@@ -76,6 +79,8 @@ __all__ = [
     "SessionClosed",
     "SignatureError",
     "Stream",
+    "Tag",
+    "Text",
     "Turn",
     "Utterance",
     "VideoChunk",

@@ -223,7 +223,7 @@ def _check_result(hint: Any) -> None:
     elif isinstance(origin or hint, type) and not _sendable(origin or hint):
         raise ValueError(
             f"{shown(hint)} cannot be sent to a page; return Image, Samples, text, numbers, lists, "
-            "dicts, dataclasses or Box"
+            "dicts, dataclasses, Box or Mask"
         )
 
 

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from .drawings import Box, Drawing, Keypoints, Mask, Text, to_fields
 from .errors import ResultError
-from .types import Box
 
 MAX_DEPTH = 32
+PLACED = (Box, Mask, Keypoints, Text)
+"""Those that are somewhere in the picture."""
 
 
 def to_json(value: Any, size: tuple[int, int] | None = None, where: str = "the result") -> Any:
     """The value as JSON data: numpy's numbers and arrays become numbers and lists, dataclasses
     and named tuples objects, ``Enum`` members their names.
 
-    ``size`` is the (width, height) of the picture that a ``Box`` is measured in; it travels with
-    the box as ``frame``, since the picture on the page may be of another size. Raises ResultError
-    naming the place (``the result['score'][2]``) for what JSON cannot say.
+    ``size`` is the (width, height) of the picture that drawings (``Box``, ``Mask``, ...) are
+    measured in; it travels with each as ``frame``, since the picture on the page may be of another
+    size. Raises ResultError naming the place (``the result['score'][2]``) for what JSON cannot say.
     """
     return _convert(value, size, where, 0)
 
@@ -42,9 +44,14 @@ def _convert(value: Any, size: tuple[int, int] | None, where: str, depth: int) -
         if not math.isfinite(value):
             raise ResultError(f"{where} is {value}, which JSON cannot say; return None instead")
         return float(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        framed = {"frame": size} if isinstance(value, Box) and size is not None else {}
-        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)} | framed
+    if isinstance(value, Drawing):
+        framed = {"frame": size} if isinstance(value, PLACED) and size is not None else {}
+        try:
+            value = to_fields(value) | framed
+        except ValueError as error:
+            raise ResultError(f"{where}, a {type(value).__name__}, {error}") from None
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     elif isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     elif isinstance(value, np.ndarray):
@@ -66,5 +73,5 @@ def _convert(value: Any, size: tuple[int, int] | None, where: str, depth: int) -
         return [_convert(v, size, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
     raise ResultError(
         f"{where} is of type {type(value).__name__}, which cannot be sent; return text, numbers, "
-        "lists, dicts, dataclasses or Box"
+        "lists, dicts, dataclasses, Box or Mask"
     )

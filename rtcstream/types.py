@@ -163,22 +163,6 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Box:
-    """A rectangle that the page draws over the picture.
-
-    ``x``, ``y`` (left, top), ``width`` and ``height`` are in pixels of the picture that the
-    function was given, or that a generator yields with it; ``score`` is in 0..1.
-    """
-
-    x: float
-    y: float
-    width: float
-    height: float
-    label: str = ""
-    score: float | None = None
-
-
-@dataclass(frozen=True)
 class Limit:
     """How long a recording may be: ``Annotated[Recording, Limit(seconds=30)]``; 60 without it.
 

@@ -83,6 +83,10 @@
  * @property {import("./errors.js").StreamError} failure the session broke after `start()` had succeeded
  */
 /**
+ * @typedef {StreamEvents["controls" | "error" | "result" | "log" | "state" | "progress" | "stats" | "data" | "time" |
+ *     "end"]} ServerMessage
+ */
+/**
  * @typedef {object} Reconnecting
  * @property {number} attempt from 1
  * @property {number} wait milliseconds until it is made

@@ -1,5 +1,6 @@
 /** The page of a stream, made from its `stream.json`: this file only connects the others. */
 
+import { Bar } from "./bar.js";
 import { Controls } from "./controls.js";
 import { Devices } from "./devices.js";
 import { rest, wake } from "./level.js";
@@ -9,9 +10,10 @@ import { Readout } from "./readout.js";
 import { Results } from "./results.js";
 import { RtcStream, StreamError } from "./rtcstream.js";
 import { Stage } from "./stage.js";
+import { connectView } from "./view.js";
 import { connectVolume } from "./volume.js";
 import { Waterfall } from "./waterfall.js";
-import { SHARED, TIME_IS_UP, explain, explainEnd, explainLoss, nameOf, placeInLine } from "./words.js";
+import { SHARED, TIME_IS_UP, explain, explainEnd, explainLoss, nameOf, placeInLine, waitingFor } from "./words.js";
 
 /** @typedef {import("./contract.js").Description} Description */
 
@@ -19,11 +21,13 @@ const find = (/** @type {string} */ id) => /** @type {any} */ (document.getEleme
 const startButton = /** @type {HTMLButtonElement} */ (find("start"));
 
 const stream = new RtcStream();
+const bar = new Bar(find);
 const devices = new Devices(find);
 const stage = new Stage(find("stage"));
 const notices = new Notices(find("notices"));
 const readout = new Readout(find("readout"));
 const waterfall = new Waterfall(find("waterfall"));
+const showView = connectView(stage, find);
 const lost = new Lost(find, () => stream.reconnectNow());
 /** @type {Description | null} */
 let description = null;
@@ -41,34 +45,11 @@ let first = /** @type {import("./contract.js").Values} */ ({});
 /** When the page began to go on by itself after its time was up, or null: in milliseconds. @type {number | null} */
 let resumed = null;
 
-/** What the connection's state is called here. @type {Record<string, string>} */
-const STATUS = {
-  idle: "Ready",
-  camera: "Waiting for the camera", // or whatever it waits for
-  new: "Connecting",
-  connecting: "Connecting",
-  source: "Waiting for a source",
-  queue: "Waiting in line",
-  connected: "Connected",
-  disconnected: "Reconnecting",
-  failed: "Disconnected",
-  closed: "Ready",
-};
-
 /** A word counts after a pause this long, in milliseconds; where it makes a new result, sooner. */
 const TYPING = { filter: 500, generator: 150 };
 
 /** What goes on by itself within so many milliseconds has not waited, as people see it. */
 const AT_ONCE = 3000;
-
-/**
- * @param {string} state a key of `STATUS`
- * @param {string} [words] what is said instead
- */
-function showStatus(state, words = STATUS[state]) {
-  if (find("status").textContent !== words) find("status").textContent = words;
-  find("status").dataset.state = state;
-}
 
 /** Once, unless that failed. */
 function loaded() {
@@ -80,7 +61,7 @@ function loaded() {
 async function load() {
   description = await stream.describe();
   document.title = find("title").textContent = description.title;
-  showVisitor(description.signedIn);
+  bar.showVisitor(description.signedIn);
   find("description").textContent = description.description;
   results = new Results(find("results"), stage.arrange(description, find("results")));
   controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
@@ -93,20 +74,16 @@ async function load() {
   });
 
   showView();
-  find("full-screen").hidden = !stage.canFillScreen;
   readout.arrange(description);
-  STATUS.camera = `Waiting for the ${nameOf(description.inputs)}`;
+  bar.inputs = nameOf(description.inputs);
   const plays = description.outputs.includes("audio");
   document.body.dataset.sound = String(plays);
   // A recording is played when the microphone is no longer taken.
-  find("headphones").hidden = !plays || !needs("audio") || records();
+  find("headphones").hidden = !plays || !description.inputs.includes("audio") || records();
   connectVolume(stage.player, find("volume"), find("mute"));
   await devices.arrange(description);
   setStarted(started); // now that the words for it are known
 }
-
-/** @param {"video" | "audio"} kind */
-const needs = (kind) => description?.inputs.includes(kind) ?? false;
 
 /** Whether it runs by itself, without a camera or a microphone. */
 const generates = () => description?.inputs.length === 0;
@@ -116,25 +93,6 @@ const hasSource = () => Boolean(description?.shared) && !generates();
 
 /** Whether its function takes a recording, made between two clicks. */
 const records = () => description?.take?.kind === "recording";
-
-/** @type {Record<string, string>} */
-const WAITING = {
-  loading: "Loading…",
-  finished: "Finished",
-  recording: "Recording…",
-  listening: "Listening: say something",
-  speaking: "Hearing you…",
-  thinking: "Working…",
-};
-
-/** What is said where the result will appear. @param {string} state the server's */
-function waitingFor(state) {
-  if (state in WAITING) return WAITING[state];
-  if (records()) return "Press Record when you are ready";
-  if (generates()) return "Working…";
-  if (document.body.dataset.watching === "true" && description?.outputs[0] === "data") return SHARED.results;
-  return needs("video") ? "Waiting for the first frame" : "Waiting for the first sound";
-}
 
 /**
  * @param {boolean} watch without sending anything
@@ -174,11 +132,11 @@ async function start(watch, resuming = false) {
  */
 async function opened(sends, mine) {
   if (sends) {
-    showStatus("camera");
+    bar.showStatus("camera");
     stage.camera = await devices.open();
   }
   if (mine !== attempt) return [];
-  showStatus("connecting");
+  bar.showStatus("connecting");
   stage.placeholder = "Connecting…";
   results?.clear();
   stage.draw(devices.track("audio"), "microphone");
@@ -197,7 +155,7 @@ async function connect(options, mine) {
     } catch (error) {
       const again = options.watch && error instanceof StreamError && error.status === 409 && error.retryAfter;
       if (!again || mine !== attempt) throw error;
-      showStatus("source");
+      bar.showStatus("source");
       stage.placeholder = SHARED.nobody;
       await new Promise((resolve) => setTimeout(resolve, 1000 * again));
       if (mine !== attempt) throw error;
@@ -223,9 +181,10 @@ function finish() {
   stage.camera = stage.result = null;
   rest();
   find("state").textContent = "";
-  for (const id of ["progress", "remaining", "countdown", "again", "record"]) find(id).hidden = true;
+  bar.showTime(null);
+  for (const id of ["progress", "again", "record"]) find(id).hidden = true;
   showRecording(false);
-  showStatus("idle");
+  bar.showStatus("idle");
 }
 
 /** @param {boolean} now */
@@ -246,10 +205,6 @@ function setStarted(now) {
   devices.enabled = !now;
 }
 
-function showView() {
-  find("view").setAttribute("aria-pressed", String(stage.view === "unified"));
-}
-
 startButton.addEventListener("click", () => void (started ? stop() : start(false)));
 find("watch").addEventListener("click", () => void start(true));
 find("tap-to-play").addEventListener("click", wake);
@@ -268,33 +223,18 @@ devices.onswitch = async (/** @type {MediaStreamTrack} */ track) => {
 };
 devices.onproblem = (/** @type {unknown} */ error) => notices.show("device", "error", explain(error));
 devices.onlost = (/** @type {"video" | "audio"} */ kind) => notices.show("device", "error", explainLoss(kind));
-find("mirror").addEventListener("click", () => {
-  stage.mirrored = !stage.mirrored;
-  find("mirror").setAttribute("aria-pressed", String(stage.mirrored));
-});
-find("view").addEventListener("click", () => {
-  stage.view = stage.view === "beside" ? "unified" : "beside";
-  showView();
-});
-find("full-screen").addEventListener("click", () => void stage.toggleFullScreen());
-// The way back on a screen that is all picture, where the button is not.
-for (const frame of document.querySelectorAll(".frame")) {
-  frame.addEventListener("dblclick", ({ target }) => {
-    // In a text it selects a word.
-    if (!find("results").contains(target)) void stage.toggleFullScreen();
-  });
-}
 find("reset").addEventListener("click", () => controls?.reset());
 
 stream.on("connectionstatechange", (state) => {
-  if (started && (!lost.shown || state === "connected")) showStatus(state);
+  if (started && (!lost.shown || state === "connected")) bar.showStatus(state);
 });
 stream.on("reconnecting", (attempt) => {
   lost.show(attempt);
-  showStatus("disconnected");
+  bar.showStatus("disconnected");
   controls?.detach(); // what is changed meanwhile is what the next session begins with
   find("state").textContent = "";
-  for (const id of ["progress", "remaining", "countdown", "again", "record"]) find(id).hidden = true;
+  bar.showTime(null);
+  for (const id of ["progress", "again", "record"]) find(id).hidden = true;
   showRecording(false);
 });
 stream.on("reconnected", () => {
@@ -330,25 +270,20 @@ stream.on("state", ({ value }) => {
   find("again").hidden = value !== "finished" || !generates();
   showRecording(value === "recording");
   if (["running", "thinking", "finished"].includes(value)) find("progress").hidden = true;
-  stage.placeholder = waitingFor(value);
+  if (description) stage.placeholder = waitingFor(value, description, document.body.dataset.watching === "true");
 });
 stream.on("progress", ({ value, text }) => {
   find("progress").hidden = value >= 1;
   find("progress-bar").value = value;
   find("progress-text").textContent = text;
 });
-stream.on("time", ({ remaining }) => {
-  find("remaining").hidden = find("countdown").hidden = false;
-  find("countdown").max = description?.limits.time_limit ?? remaining;
-  find("countdown").value = remaining;
-  find("remaining").textContent = `${Math.ceil(remaining)} s left`;
-});
+stream.on("time", ({ remaining }) => bar.showTime(remaining, description?.limits.time_limit));
 stream.on("queue", (event) => {
   if (!event.position) return;
   if (devices.tracks.length) devices.close(); // it was this page's turn, but no longer is
   stage.camera = stage.result = null;
   lost.hide(); // the server is there again, and this page has no place in it
-  showStatus("queue", placeInLine(event));
+  bar.showStatus("queue", placeInLine(event));
   stage.placeholder = placeInLine(event);
   if (resumed !== null && performance.now() - resumed > AT_ONCE / 2) notices.show("time", "info", TIME_IS_UP.line);
 });
@@ -373,19 +308,9 @@ stream.on("failure", (error) => {
 // A page that comes back from the browser's cache of pages has no session any more.
 addEventListener("pageshow", ({ persisted }) => persisted && finish());
 
-/** Who has signed in, with the way out. @param {import("./contract.js").Description["signedIn"]} visitor */
-function showVisitor(visitor) {
-  const link = /** @type {HTMLAnchorElement} */ (find("signed-in"));
-  link.hidden = !visitor;
-  if (!visitor) return;
-  link.href = visitor.url;
-  link.textContent = "Sign out";
-  link.title = `Signed in as ${visitor.identity}`;
-}
-
 find("all-examples").hidden = location.hash !== "#gallery"; // which opened this page
 setStarted(false);
-showStatus("idle");
+bar.showStatus("idle");
 loaded().catch((/** @type {unknown} */ error) => {
   if (!(error instanceof StreamError)) throw error;
   notices.show("failure", "error", explain(error));

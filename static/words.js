@@ -155,6 +155,30 @@ export const TIME_IS_UP = {
   on: { title: "Time is up", text: "Sessions here are limited, but nobody else is waiting, so it goes on." },
 };
 
+/** @type {Record<string, string>} */
+const WAITING = {
+  loading: "Loading…",
+  finished: "Finished",
+  recording: "Recording…",
+  listening: "Listening: say something",
+  speaking: "Hearing you…",
+  thinking: "Working…",
+};
+
+/**
+ * What is said where the result will appear.
+ * @param {string} state the server's
+ * @param {import("./contract.js").Description} description
+ * @param {boolean} watching without sending
+ */
+export function waitingFor(state, { inputs, outputs, take }, watching) {
+  if (state in WAITING) return WAITING[state];
+  if (take?.kind === "recording") return "Press Record when you are ready";
+  if (!inputs.length) return "Working…";
+  if (watching && outputs[0] === "data") return SHARED.results;
+  return inputs.includes("video") ? "Waiting for the first frame" : "Waiting for the first sound";
+}
+
 /** Why the server ended a session, by the `reason` of its `end` message. @param {string} reason */
 export function explainEnd(reason) {
   if (reason === "idle_timeout") {

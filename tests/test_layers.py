@@ -30,6 +30,7 @@ LADDER = [
     Room("signed"),
     Room("logs"),
     Room("types", "numpy"),
+    Room("drawings", "numpy"),
     Room("controls"),
     Room("messages"),
     Room("results", "numpy"),

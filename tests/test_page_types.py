@@ -1,8 +1,10 @@
 """The page's JavaScript, as the TypeScript compiler sees it."""
 
+import re
 import shutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,14 @@ def test_the_page_type_checks_strictly() -> None:
         command, cwd=STATIC, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 0, "\n" + result.stdout + result.stderr
+
+
+def test_the_page_imports_in_one_direction() -> None:
+    """No two files of static/ need each other, through whatever others."""
+    imports = re.compile(
+        r'^(?:import|export) .*?from "\./([\w-]+\.js)";$', re.MULTILINE | re.DOTALL
+    )
+    graph = {path.name: imports.findall(path.read_text()) for path in STATIC.glob("*.js")}
+    assert graph["rtcstream.js"], "imports are found"
+    order = TopologicalSorter(graph)
+    order.prepare()  # raises CycleError, which names the circle

@@ -1,59 +1,18 @@
-"""Encoded frames on the wire: real SRTP and sockets, and what a receiver makes of them."""
+"""Encoded frames on the wire, what a receiver makes of them, and what is sent again."""
 
 import asyncio
-import dataclasses
-import errno
 import os
-import socket
-import sys
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any
 
-import pylibsrtp
 import pytest
-from aiortc.rtcrtpparameters import (
-    RTCRtcpFeedback,
-    RTCRtpCodecParameters,
-    RTCRtpHeaderExtensionParameters,
-    RTCRtpSendParameters,
-)
-from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unwrap_rtx
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from aiortc.rtp import RtpPacket, unwrap_rtx
 
 from rtcstream.transport import rtp_writer
-from rtcstream.transport.extensions import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_SEQUENCE
-from rtcstream.transport.packets import MAX_PAYLOAD, vp8_payloads
-from rtcstream.transport.rtp_writer import HISTORY, MOST_AT_ONCE, RESEND_INTERVAL, RtpWriter
-from tests.leaks import no_leaks
-
-NACK = [RTCRtcpFeedback(type="nack")]
-VP8 = RTCRtpCodecParameters("video/VP8", clockRate=90_000, payloadType=96, rtcpFeedback=NACK)
-RTX = RTCRtpCodecParameters("video/rtx", clockRate=90_000, payloadType=97, parameters={"apt": 96})
-IDS = {MID: 1, ABS_SEND_TIME: 2, PLAYOUT_DELAY: 14}
-TOLD = dataclasses.replace(VP8, rtcpFeedback=[*NACK, RTCRtcpFeedback(type="transport-cc")])
-NUMBERED = {**IDS, TRANSPORT_SEQUENCE: 5}
-KEY = bytes(range(44))
-PROFILE = pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux cuts packets apart")
-
-
-def session(direction: int) -> pylibsrtp.Session:
-    policy = pylibsrtp.Policy(key=KEY, ssrc_type=direction, srtp_profile=PROFILE)
-    policy.allow_repeat_tx = True
-    policy.window_size = 1024
-    return pylibsrtp.Session(policy)
-
-
-def known_extensions(ids: dict[str, int] = IDS) -> HeaderExtensionsMap:
-    """The numbers of extensions, for aiortc's parser."""
-    known = HeaderExtensionsMap()
-    extensions = [RTCRtpHeaderExtensionParameters(id=n, uri=u) for u, n in ids.items()]
-    known.configure(RTCRtpSendParameters(headerExtensions=extensions))
-    return known
+from rtcstream.transport.extensions import ABS_SEND_TIME, MID
+from rtcstream.transport.packets import vp8_payloads
+from rtcstream.transport.rtp_writer import HISTORY, RESEND_INTERVAL
+from tests.wire import NUMBERED, RTX, TOLD, Wire, connected, known_extensions
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, clock: Callable[[], float]) -> None:
@@ -61,73 +20,10 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, clock: Callable[[], float]) -> No
     monkeypatch.setattr(rtp_writer, "time", SimpleNamespace(monotonic=clock, time=clock))
 
 
-class Wire:
-    """A connected transport, as far as a writer looks at it, and the socket at its other end."""
-
-    def __init__(self, out: asyncio.DatagramTransport, far: socket.socket) -> None:
-        self.far = far
-        self.out = out
-        protocol = SimpleNamespace(transport=out)
-        self.pair = SimpleNamespace(protocol=protocol, remote_addr=far.getsockname())
-        self.nominated = {1: self.pair}
-        self.transport: Any = SimpleNamespace(
-            state="connected",
-            _tx_srtp=session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND),
-            transport=SimpleNamespace(_connection=SimpleNamespace(_nominated=self.nominated)),
-        )
-        self.writers: list[RtpWriter] = []
-        self.inbound = session(pylibsrtp.Policy.SSRC_ANY_INBOUND)
-
-    def writer(
-        self,
-        *codecs: RTCRtpCodecParameters,
-        mid: str = "0",
-        ids: dict[str, int] = IDS,
-        codec: RTCRtpCodecParameters = VP8,
-    ) -> RtpWriter:
-        writer = RtpWriter(self.transport, 1111, 2222)
-        extensions = [RTCRtpHeaderExtensionParameters(id=n, uri=u) for u, n in ids.items()]
-        parameters = RTCRtpSendParameters(
-            codecs=[codec, *codecs], headerExtensions=extensions, muxId=mid
-        )
-        writer.configure(parameters, codec)
-        self.writers.append(writer)
-        return writer
-
-    def datagrams(self) -> list[bytes]:
-        """What has come by now."""
-        received = []
-        while True:
-            try:
-                received.append(self.far.recv(2000))
-            except BlockingIOError:
-                return received
-
-    def packets(self, ids: dict[str, int] = IDS) -> list[RtpPacket]:
-        """The same, decrypted and parsed."""
-        return [
-            RtpPacket.parse(self.inbound.unprotect(each), known_extensions(ids))
-            for each in self.datagrams()
-        ]
-
-
 @pytest.fixture
 async def wire() -> AsyncIterator[Wire]:
-    loop = asyncio.get_running_loop()
-    far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-    far.bind(("127.0.0.1", 0))
-    far.setblocking(False)
-    out, _ = await loop.create_datagram_endpoint(
-        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
-    )
-    wire = Wire(out, far)
-    yield wire
-    for writer in wire.writers:
-        writer.close()
-    out.close()
-    far.close()
-    await asyncio.sleep(0)
+    async with connected() as wire:
+        yield wire
 
 
 async def test_a_frame_is_what_a_receiver_expects(wire: Wire) -> None:
@@ -286,167 +182,3 @@ async def test_numbers_wrap(wire: Wire) -> None:
     writer.resend([65_535, 65_536, 65_537])  # as aiortc's parser has them
     unwrapped = [unwrap_rtx(p, payload_type=96, ssrc=1111).payload for p in wire.packets()]
     assert unwrapped == [b"5", b"6", b"7"]
-
-
-@linux
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    sizes=st.lists(st.integers(1, MAX_PAYLOAD), min_size=1, max_size=90)
-    | st.tuples(st.integers(1, 100), st.integers(1, MAX_PAYLOAD)).map(lambda t: [t[1]] * t[0])
-)
-async def test_together_and_singly(wire: Wire, sizes: list[int]) -> None:
-    """The kernel's cutting and single sends put the same bytes on the wire."""
-    payloads = [os.urandom(size) for size in sizes]
-    wire.transport._tx_srtp = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
-    together, singly = wire.writer(), wire.writer()
-    singly._segments = False
-    singly._sequence_number = together._sequence_number
-    singly._extensions = together._extensions = lambda: b""  # type: ignore[method-assign]
-    together.send(payloads, 5)
-    one = wire.datagrams()
-    singly.send(payloads, 5)
-    assert wire.datagrams() == one
-    assert len(one) == len(payloads)
-    assert together._segments, "the loopback interface can"
-    together.close()
-
-
-@linux
-async def test_one_call_for_a_frame(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frame of many equal packets goes to the kernel in few calls, none of them asyncio's."""
-    calls, sendmsg = [], socket.socket.sendmsg
-
-    def counted(*arguments: Any) -> int:
-        calls.append(1)
-        return sendmsg(*arguments)
-
-    monkeypatch.setattr(socket.socket, "sendmsg", counted)
-    monkeypatch.setattr(
-        type(wire.out), "sendto", lambda *args: pytest.fail("sent singly"), raising=True
-    )
-    writer = wire.writer()
-    writer.send(vp8_payloads(os.urandom(50_000), 1), 0)
-    assert len(wire.packets()) == 43
-    assert len(calls) == -(-43 // MOST_AT_ONCE)
-
-
-@linux
-@pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL, errno.EMSGSIZE])
-async def test_a_kernel_that_cannot(wire: Wire, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    """What the kernel refuses to cut is sent singly, and it is not asked again."""
-    calls = []
-
-    def refuse(*args: Any) -> int:
-        calls.append(1)
-        raise OSError(code, "no")
-
-    monkeypatch.setattr(socket.socket, "sendmsg", refuse)
-    writer = wire.writer()
-    for _ in range(3):
-        writer.send([b"a" * 100] * 5, 0)
-    assert len(wire.packets()) == 15
-    assert calls == [1]
-
-
-@linux
-async def test_a_full_socket(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel cannot take just now goes the usual way, and the next frame together."""
-
-    def full(*args: Any) -> int:
-        raise BlockingIOError
-
-    writer = wire.writer()
-    with monkeypatch.context() as patched:
-        patched.setattr(socket.socket, "sendmsg", full)
-        writer.send([b"a" * 100] * 5, 0)
-    assert writer._segments
-    writer.send([b"a" * 100] * 5, 0)
-    assert len(wire.packets()) == 10
-
-
-async def test_another_path(wire: Wire) -> None:
-    """When ICE chooses another pair, what is sent goes there, by a socket of that path."""
-    writer = wire.writer()
-    writer.send([b"a" * 100] * 5, 0)
-    assert len(wire.datagrams()) == 5
-    async with no_leaks():
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
-            far.bind(("127.0.0.1", 0))
-            far.setblocking(False)
-            wire.nominated[1] = SimpleNamespace(
-                protocol=wire.pair.protocol, remote_addr=far.getsockname()
-            )
-            writer.send([b"b" * 100] * 5, 0)
-            assert not wire.datagrams()
-            assert len([far.recv(2000) for _ in range(5)]) == 5
-
-
-async def test_a_relay_has_no_socket(wire: Wire) -> None:
-    """Through TURN each packet is handed to the relay's transport."""
-    sent = []
-    relay = SimpleNamespace(
-        sendto=lambda data, address: sent.append(data),
-        get_extra_info=lambda name, default=None: default,
-    )
-    wire.pair.protocol = SimpleNamespace(transport=relay)
-    writer = wire.writer()
-    writer.send([b"a" * 100] * 5, 0)
-    assert len(sent) == 5 and writer._socket is None
-
-
-async def test_the_socket_ends_with_the_writer(wire: Wire) -> None:
-    """A closed writer has given its socket back, and takes none again for a late request."""
-    async with no_leaks():
-        writer = wire.writer(RTX)
-        writer.send([b"a" * 100] * 5, 0)
-        writer.close()
-        writer.resend(range(65536))
-        writer.send([b"a" * 100] * 5, 0)
-        writer.close()
-    assert writer._socket is None and writer.resent == 0
-
-
-async def test_no_connection(wire: Wire) -> None:
-    """Without a connection or a path, sending says so, as a sender expects it."""
-    writer = wire.writer()
-    wire.nominated.clear()
-    with pytest.raises(ConnectionError, match="path"):
-        writer.send([b"a"], 0)
-    wire.transport.state = "closed"
-    with pytest.raises(ConnectionError, match="connection"):
-        writer.send([b"a"], 0)
-
-
-async def test_a_payload_that_is_no_packets(wire: Wire) -> None:
-    """A payload longer than a datagram is refused before anything is written beyond its room."""
-    writer = wire.writer()
-    with pytest.raises(ValueError, match="longer than"):
-        writer.send([bytes(1480)], 0)
-    writer.send([b"a"], 0)
-    assert len(wire.datagrams()) == 1
-
-
-def test_loops_of_several_threads() -> None:
-    """Event loops in threads of their own do not write into each other's packets."""
-
-    async def main(fill: bytes) -> set[bytes]:
-        far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        far.bind(("127.0.0.1", 0))
-        far.setblocking(False)
-        loop = asyncio.get_running_loop()
-        out, _ = await loop.create_datagram_endpoint(
-            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
-        )
-        wire, payloads = Wire(out, far), set()
-        writer = wire.writer()
-        for _ in range(200):
-            writer.send([fill * 1000] * 10, 0)
-            payloads |= {packet.payload for packet in wire.packets()}
-        writer.close()
-        out.close()
-        far.close()
-        return payloads
-
-    with ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda fill: asyncio.run(main(fill)), [b"a", b"b", b"c", b"d"])
-    assert list(found) == [{fill * 1000} for fill in (b"a", b"b", b"c", b"d")]

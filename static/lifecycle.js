@@ -1,0 +1,259 @@
+/** A stream's session from start to stop: its turn, its connection, and others in its place when that breaks. */
+
+import { Connection } from "./connection.js";
+import { StreamError } from "./errors.js";
+import { Plan } from "./plan.js";
+import { GIVE_UP_MS, Pause, isFinal, isPatient, isRestart, pauseBefore, sameStream, watchOver } from "./reconnect.js";
+
+/** @typedef {import("./contract.js").ServerMessage} ServerMessage */
+
+/** A ticket that is older may have run out; a server that refuses a newer one means it. */
+const FRESH_TICKET_MS = 10_000;
+
+export class Lifecycle {
+  plan = new Plan();
+  pause = new Pause();
+  /** @type {Connection | null} */
+  connection = null;
+  /** Those of this session, or of the last one. @type {import("./contract.js").Candidates} */
+  candidates = { local: [], remote: [] };
+  #signaling;
+  #media;
+  #emit;
+  /** There while there is a session; aborts with the reason when it ends. @type {AbortController | null} */
+  #session = null;
+  /** Whether `start()` has succeeded, and no other attempt is under way. */
+  #began = false;
+  /** When no other attempt is made. */
+  #giveUp = 0;
+  /** The session's id, by which another goes on with its state. */
+  #id = "";
+  /**
+   * What was lost: to close it would be a goodbye, until the server knows that we come back, and would take the
+   * last picture away.
+   * @type {Connection | null}
+   */
+  #former = null;
+  /** Tracks that end when others come; until then the last picture stays. @type {MediaStreamTrack[]} */
+  #stale = [];
+
+  /**
+   * @param {import("./signaling.js").Signaling} signaling
+   * @param {MediaStream} media has what the server sends
+   * @param {(type: keyof import("./contract.js").StreamEvents, detail: unknown) => void} emit
+   */
+  constructor(signaling, media, emit) {
+    this.#signaling = signaling;
+    this.#media = media;
+    this.#emit = emit;
+  }
+
+  /** Resolves when media can flow and controls can be set. @param {Plan} plan */
+  async start(plan) {
+    if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
+    this.plan = plan;
+    this.#id = "";
+    const session = this.#open();
+    try {
+      await this.#admitted(session.signal);
+    } catch (error) {
+      void this.#end(session, error, false);
+      // What broke first is the reason; what stopping broke in turn is not.
+      throw session.signal.reason;
+    }
+  }
+
+  async stop() {
+    const session = this.#session;
+    if (session) await this.#end(session, new StreamError("stopped", "The stream was stopped."), false);
+  }
+
+  /** A new session, which ends with the page. */
+  #open() {
+    const session = (this.#session = new AbortController());
+    addEventListener("pagehide", () => void this.stop(), { signal: session.signal });
+    return session;
+  }
+
+  /**
+   * Connects, when it is this page's turn.
+   * @param {AbortSignal} signal
+   */
+  async #admitted(signal) {
+    const { queue } = this.plan;
+    const description = await this.#signaling.describe();
+    signal.throwIfAborted();
+    // Who was connected may still have the place.
+    let wait = queue && description.limits.concurrency_limit !== null && !this.#id;
+    for (;;) {
+      const ticket = wait ? await this.#standInLine(signal) : null;
+      const since = performance.now();
+      const tracks = await this.plan.tracks(wait);
+      signal.throwIfAborted();
+      try {
+        await this.#connect(signal, tracks, ticket);
+        this.#began = true;
+        this.#signaling.retries = false;
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        const full = error instanceof StreamError && error.status === 503 && error.retryAfter;
+        const fresh = ticket && performance.now() - since < FRESH_TICKET_MS;
+        if (!queue || !full || fresh) throw error;
+        this.connection?.pc.close();
+        this.connection = null;
+        wait = true;
+      }
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async #standInLine(signal) {
+    const since = performance.now();
+    try {
+      const ticket = await this.#signaling.standInLine(signal, (event) => this.#emit("queue", event));
+      this.#emit("queue", { position: 0, estimate: 0 });
+      return ticket;
+    } finally {
+      this.#giveUp += performance.now() - since; // who stands in line has a server
+    }
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @param {MediaStreamTrack[]} tracks
+   * @param {string | null} ticket
+   */
+  async #connect(signal, tracks, ticket) {
+    const description = await this.#signaling.freshDescription();
+    signal.throwIfAborted();
+    const connection = (this.connection = new Connection(description, tracks, this.plan.watch, signal, {
+      message: (message) => this.#receive(message, signal),
+      track: (track) => this.#show(track),
+      state: (state) => this.#emit("connectionstatechange", state),
+      failed: (error) => this.#fail(signal, error),
+    }));
+    this.candidates = connection.candidates;
+    if (this.plan.reconnect) {
+      watchOver(connection.pc, signal, () => this.#began && this.#fail(signal, connection.lost()));
+    }
+    const sdp = await connection.offer();
+    const resource = await this.#signaling.offer(sdp, this.plan.values, { resume: this.#id, ticket });
+    if (signal.aborted) void resource.delete();
+    signal.throwIfAborted();
+    this.#id = resource.id;
+    this.#former?.pc.close();
+    this.#former = null;
+    await connection.open(resource);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #show(track) {
+    for (const each of this.#stale.splice(0)) this.#media.removeTrack(each);
+    this.#media.addTrack(track);
+    this.#emit("track", track);
+  }
+
+  /**
+   * @param {ServerMessage} message
+   * @param {AbortSignal} signal
+   */
+  #receive(message, signal) {
+    if (message.type === "controls") this.plan.values = message.values;
+    if (message.type === "end") {
+      if (this.connection) this.connection.resource = null; // there is nothing left to delete
+      if (isRestart(message.reason) && this.#began && this.plan.reconnect) {
+        return this.#fail(signal, new StreamError("channel-closed", "The server was stopped."));
+      }
+    }
+    this.#emit(message.type, message);
+    if (message.type === "end") void this.stop();
+  }
+
+  /**
+   * Ends the session that `signal` belongs to, unless it has ended already; or begins another.
+   * @param {AbortSignal} signal
+   * @param {unknown} error
+   */
+  #fail(signal, error) {
+    const session = this.#session;
+    if (session?.signal !== signal) return;
+    if (!this.plan.reconnect) void this.#end(session, error, this.#began);
+    else if (this.#began) void this.#reconnect(session, error);
+    else session.abort(error); // who has made the attempt is told by its failing
+  }
+
+  /**
+   * @param {AbortController} lost
+   * @param {unknown} error
+   */
+  async #reconnect(lost, error) {
+    const before = await this.#signaling.describe();
+    this.#giveUp = performance.now() + GIVE_UP_MS;
+    this.#signaling.retries = true;
+    let session = lost;
+    for (let attempt = 1; this.#session === session; attempt += 1) {
+      this.#leave(session, error);
+      session = this.#open();
+      const { signal } = session;
+      const retryAfter = error instanceof StreamError ? 1000 * (error.retryAfter ?? 0) : 0;
+      const left = Math.max(this.#giveUp - performance.now(), 0);
+      const wait = Math.min(Math.max(pauseBefore(attempt), retryAfter), left);
+      this.#emit("reconnecting", { attempt, wait, patient: isPatient(attempt), error });
+      try {
+        await this.pause.wait(wait, signal);
+        sameStream(before, await this.#signaling.describeAnew());
+        await this.#admitted(signal);
+        this.#emit("reconnected", { attempt });
+        return;
+      } catch (cause) {
+        error = signal.aborted ? signal.reason : cause;
+        if (isFinal(error) || performance.now() > this.#giveUp) return this.#end(session, error, true);
+      }
+    }
+  }
+
+  /**
+   * Lets go of a connection, which the server may think is still there.
+   * @param {AbortController} session
+   * @param {unknown} error
+   */
+  #leave(session, error) {
+    if (this.connection?.pc.remoteDescription) this.#former = this.connection;
+    else this.connection?.pc.close();
+    this.#stale = this.#media.getTracks();
+    this.#release(session, error);
+  }
+
+  /**
+   * @param {AbortController} session
+   * @param {unknown} error
+   */
+  #release(session, error) {
+    this.#session = null;
+    this.#began = false;
+    session.abort(error);
+    this.connection?.channel.end(error);
+    this.connection = null;
+  }
+
+  /**
+   * @param {AbortController} session
+   * @param {unknown} error
+   * @param {boolean} tell whether nobody awaits `start()`, who would get the error from there
+   */
+  async #end(session, error, tell) {
+    if (this.#session !== session) return;
+    const [connection, former] = [this.connection, this.#former];
+    this.#release(session, error);
+    this.#former = null;
+    this.#signaling.retries = false;
+    for (const track of this.#media.getTracks()) this.#media.removeTrack(track);
+    if (tell) this.#emit("failure", error);
+    this.#emit("connectionstatechange", "closed");
+    // Asked to, the server ends the session in order; it would take a closed connection for a lost one.
+    await (connection?.resource ?? former?.resource)?.delete();
+    connection?.pc.close();
+    former?.pc.close();
+  }
+}
