@@ -8,11 +8,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from .errors import ControlError
-from .types import Label, Live, Range
+from .types import Label, Live, Point, Range
 
 MAX_TEXT = 10_000
 """The longest text that a control takes, in characters."""
@@ -26,7 +27,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][
 
 
 EnumType: TypeAlias = type[enum.Enum]
-ControlType: TypeAlias = Literal["choice", "integer", "number", "boolean", "string"]
+ControlType: TypeAlias = Literal["choice", "integer", "number", "boolean", "string", "point"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,12 @@ class Control:
     choices: tuple[str | int | float, ...] | None = None
     members: EnumType | None = None
     live: bool = False
+    optional: bool = False
+    """Whether it may have no value, which is None and null."""
 
     def parse(self, value: Any) -> Any:
+        if value is None and self.optional:
+            return None
         return _PARSERS[self.type](self, value)
 
     def parse_query(self, text: str) -> Any:
@@ -61,9 +66,13 @@ class Control:
             value = float(text)
         elif self.choices:
             value = next((choice for choice in self.choices if str(choice) == text), text)
+        elif self.type == "point":
+            value = _point_of(text)
         return self.parse(value)
 
     def to_json(self, value: Any) -> Any:
+        if isinstance(value, Point):
+            return {"x": value.x, "y": value.y}
         return value.name if isinstance(value, enum.Enum) else value
 
     def describe(self) -> dict[str, Any]:
@@ -81,6 +90,14 @@ class Control:
 
     def reject(self, value: Any, wanted: str) -> ControlError:
         return ControlError(self.name, f"{self.name} must be {wanted}, not {_cut(repr(value))}")
+
+
+def _point_of(text: str) -> Any:
+    """``0.25,0.75`` as a Point's JSON, nothing as None; any other text as it is."""
+    parts = text.split(",")
+    if len(parts) == 2 and all(map(_NUMBER.fullmatch, parts)):
+        return {"x": float(parts[0]), "y": float(parts[1])}
+    return text or None
 
 
 def _cut(text: str) -> str:
@@ -129,6 +146,18 @@ def _number(control: Control, value: Any) -> float:
     return float(_in_range(control, value))
 
 
+def _point(control: Control, value: Any) -> Point:
+    if isinstance(value, Point):
+        return value
+    if isinstance(value, dict) and set(value) == {"x", "y"}:
+        x, y = value["x"], value["y"]
+        numbers = isinstance(x, int | float) and isinstance(y, int | float)
+        if numbers and not isinstance(x, bool) and not isinstance(y, bool):
+            with suppress(ValueError, OverflowError):  # outside, which is said below
+                return Point(float(x), float(y))
+    raise control.reject(value, 'a place in the picture, {"x": 0..1, "y": 0..1}')
+
+
 def _within(control: Control) -> str:
     return "" if control.minimum is None else f" from {control.minimum} to {control.maximum}"
 
@@ -148,10 +177,11 @@ _PARSERS: dict[str, Callable[[Control, Any], Any]] = {
     "string": _string,
     "integer": _integer,
     "number": _number,
+    "point": _point,
 }
 
 ACCEPTED = (
-    "Literal['a', 'b'], an Enum, bool, int, float, str, "
+    "Literal['a', 'b'], an Enum, bool, int, float, str, Point, "
     "Annotated[int, Range(1, 20)] or Annotated[float, Range(0.0, 1.0)]"
 )
 
@@ -188,7 +218,7 @@ def known(annotation: Any) -> bool:
     """Whether a parameter of this type could be a control, given a default."""
     inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     return (
-        inner in (bool, int, float, str)
+        inner in (bool, int, float, str, Point)
         or get_origin(inner) is Literal
         or (isinstance(inner, type) and issubclass(inner, enum.Enum))
     )
@@ -197,6 +227,10 @@ def known(annotation: Any) -> bool:
 def _from_type(name: str, label: str, annotation: Any, span: Range | None) -> Control:
     if span is not None and annotation not in (int, float):
         raise ValueError(f"{span!r} goes with int or float only")
+    if annotation is Point:
+        return Control(name, label, "point", None)
+    if set(get_args(annotation)) == {Point, type(None)}:
+        return Control(name, label, "point", None, optional=True)
     if annotation is bool:
         return Control(name, label, "boolean", None)
     if annotation is str:

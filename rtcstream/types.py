@@ -132,6 +132,28 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
+class Point:
+    """A place that the visitor points at in the picture, a control: ``target: Point = Point(0.5,
+    0.5)``, or ``Point | None = None`` for none until then.
+
+    ``x`` from the left and ``y`` from the top, as fractions of the picture's width and height, so
+    that it stays where it is when the picture's size changes. Raises ValueError outside 0..1.
+    """
+
+    x: float
+    y: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.x <= 1 and 0 <= self.y <= 1):
+            raise ValueError(f"a Point has x and y from 0 to 1, not {self.x!r} and {self.y!r}")
+
+    def pixel(self, image: NDArray[Any]) -> tuple[int, int]:
+        """Its column and row in a picture ``(height, width[, channels])``."""
+        height, width = image.shape[:2]
+        return min(int(self.x * width), width - 1), min(int(self.y * height), height - 1)
+
+
+@dataclass(frozen=True)
 class Range:
     """Bounds of an ``int`` or ``float`` control, both included; makes it a slider.
 

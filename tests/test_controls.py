@@ -4,11 +4,12 @@ import enum
 import math
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtcstream import ControlError, Label, Range
+from rtcstream import ControlError, Label, Point, Range
 from rtcstream.controls import MAX_INTEGER, MAX_TEXT, Control, Values, describe
 
 # Fewer examples than usual for a quick run; no time limits, on machines that are busy.
@@ -35,7 +36,9 @@ COLOUR = describe("colour", Literal["red", "green"], "red")
 BLOCK = describe("block", Literal[8, 16, "auto"], 8)
 MODE = describe("mode", Mode, Mode.EDGES)
 SPEED = describe("speed", Speed, Speed.SLOW)
-ALL = (SIZE, COUNT, GAIN, HEIGHT, ON, NAME, COLOUR, BLOCK, MODE, SPEED)
+SPOT = describe("spot", Point, Point(0.5, 0.5))
+TARGET = describe("target", Point | None, None)
+ALL = (SIZE, COUNT, GAIN, HEIGHT, ON, NAME, COLOUR, BLOCK, MODE, SPEED, SPOT, TARGET)
 
 # Anything that JSON text can be read as, lone surrogates and Python's NaN and Infinity included.
 anything = st.recursive(
@@ -68,6 +71,8 @@ def shape(control: Control) -> tuple[Any, ...]:
         (Literal[1, 2.5, "x"], 2.5, ("choice", 2.5, None, None, None, [1, 2.5, "x"])),
         (Mode, Mode.FLIP, ("choice", "FLIP", None, None, None, ["EDGES", "FLIP"])),
         (Mode, "FLIP", ("choice", "FLIP", None, None, None, ["EDGES", "FLIP"])),
+        (Point, Point(0, 1), ("point", {"x": 0, "y": 1}, None, None, None, None)),
+        (Point | None, None, ("point", None, None, None, None, None)),
         (Speed, Speed.FAST, ("choice", "FAST", None, None, None, ["SLOW", "FAST"])),
     ],
 )
@@ -99,6 +104,9 @@ def test_the_words_beside_a_control(name: str, annotation: Any, label: str) -> N
         (list[int], [], "list[int] cannot be a control; write one of Literal['a', 'b'], an Enum"),
         (bytes, b"", "bytes cannot be a control; write one of"),
         (int | None, None, "int | None cannot be a control"),
+        (Point, None, "its default does not fit: x must be a place in the picture"),
+        (Point, (0.5, 0.5), "its default does not fit: x must be a place in the picture"),
+        (Annotated[Point, Range(0, 1)], Point(0, 0), "goes with int or float only"),
         (Annotated[str, Range(1, 2)], "", "goes with int or float only"),
         (Annotated[bool, Range(0, 1)], True, "goes with int or float only"),
         (Annotated[int, Range(0, 1, 0.5)], 0, "has fractions, so write Annotated[float, Range("),
@@ -166,6 +174,9 @@ def test_a_range_that_makes_no_sense(arguments: tuple[Any, ...], sentence: str) 
         (BLOCK, 16.0, 16),
         (MODE, "FLIP", Mode.FLIP),
         (SPEED, "FAST", Speed.FAST),
+        (SPOT, {"x": 0, "y": 0.25}, Point(0.0, 0.25)),
+        (TARGET, {"y": 1, "x": 1}, Point(1.0, 1.0)),
+        (TARGET, None, None),
     ],
 )
 def test_a_value_that_is_taken(control: Control, value: Any, expected: Any) -> None:
@@ -209,6 +220,16 @@ def test_a_value_that_is_taken(control: Control, value: Any, expected: Any) -> N
         (MODE, "e", "mode must be one of 'EDGES', 'FLIP', not 'e'"),
         (MODE, "edges", "not 'edges'"),
         (SPEED, 1, "speed must be one of 'SLOW', 'FAST', not 1"),
+        (SPOT, None, 'spot must be a place in the picture, {"x": 0..1, "y": 0..1}, not None'),
+        (SPOT, [0.5, 0.5], "a place in the picture"),
+        (SPOT, {"x": 0.5}, "a place in the picture"),
+        (SPOT, {"x": 0.5, "y": 0.5, "z": 0}, "a place in the picture"),
+        (SPOT, {"x": 0.5, "y": 1.0001}, "a place in the picture"),
+        (SPOT, {"x": True, "y": 0}, "a place in the picture"),
+        (SPOT, {"x": "0", "y": 0}, "a place in the picture"),
+        (SPOT, {"x": math.nan, "y": 0}, "a place in the picture"),
+        (SPOT, {"x": 10**400, "y": 0}, "a place in the picture"),
+        (TARGET, {}, "target must be a place in the picture"),
     ],
 )
 def test_a_value_that_is_rejected(control: Control, value: Any, sentence: str) -> None:
@@ -255,6 +276,8 @@ def test_parse_takes_it_as_it_is_or_not_at_all(control: Control, value: Any) -> 
         (BLOCK, "16", 16),
         (BLOCK, "auto", "auto"),
         (MODE, "FLIP", Mode.FLIP),
+        (SPOT, "0.25,1", Point(0.25, 1.0)),
+        (TARGET, "", None),
     ],
 )
 def test_the_text_of_a_query(control: Control, text: str, expected: Any) -> None:
@@ -272,6 +295,8 @@ def test_the_text_of_a_query(control: Control, text: str, expected: Any) -> None
         *((ON, text) for text in ("True", "1", "yes", "")),
         *((COLOUR, text) for text in ("Red", "")),
         *((MODE, text) for text in ("e", "flip", "Mode.FLIP")),
+        *((SPOT, text) for text in ("", "0.5", "0.5,0.5,0.5", "0.5;0.5", "nan,0", "2,0", "x,y")),
+        *((TARGET, text) for text in ("none", "null", "0.5, 0.5")),
         (BLOCK, "8.0"),
         (NAME, "\udcff"),
     ],
@@ -397,3 +422,13 @@ def test_sets_in_any_order(sets: list[tuple[int, dict[str, Any]]]) -> None:
             if seq > best[name][0]:
                 best[name] = seq, value
     assert {name: value for name, (_, value) in best.items()}.items() <= values.to_json().items()
+
+
+def test_a_point_in_a_picture() -> None:
+    """A Point is a pixel of any picture, the last one at its far edges."""
+    picture = np.zeros((480, 640, 3), np.uint8)
+    assert Point(0, 0).pixel(picture) == (0, 0)
+    assert Point(0.5, 0.25).pixel(picture) == (320, 120)
+    assert Point(1, 1).pixel(picture) == (639, 479)
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        Point(1.5, 0)

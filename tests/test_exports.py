@@ -27,7 +27,7 @@ from rtcstream.types import AudioFormat, PixelFormat
 NAMES = [
     *("AudioChunk", "Image", "RGBImage", "Recording", "Samples", "Utterance", "VideoChunk"),
     "VideoRecording",
-    *("Block", "Channels", "Label", "Limit", "Live", "Range", "Rate", "Turn"),
+    *("Block", "Channels", "Label", "Limit", "Live", "Range", "Rate", "Point", "Turn"),
     *("Box", "Keypoints", "Mask", "Plot", "Tag", "Text"),
     *("Peer", "Progress", "Session"),
     *("CommandError", "ControlError", "EncoderError", "MessageError", "NegotiationError"),
