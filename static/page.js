@@ -115,7 +115,11 @@ async function start(watch, resuming = false) {
     else if (resumed !== null) notices.show("time", "info", TIME_IS_UP.on);
     resumed = null; // what it may have to wait for later on is another matter
     controls?.attach((changed) => stream.set(changed), first);
-    readout.start(() => stream.getStats());
+    readout.start(async () => {
+      const measured = await stream.getStats();
+      stage.overlay?.age?.measured({ roundTrip: measured?.roundTrip });
+      return measured;
+    });
     devices.enabled = true;
     find("record").hidden = !records();
   } catch (error) {
@@ -231,6 +235,7 @@ stream.on("connectionstatechange", (state) => {
 stream.on("reconnecting", (attempt) => {
   lost.show(attempt);
   bar.showStatus("disconnected");
+  stage.overlay?.clear(); // the next one's frames have times of their own
   controls?.detach(); // what is changed meanwhile is what the next session begins with
   find("state").textContent = "";
   bar.showTime(null);
@@ -263,6 +268,7 @@ stream.on("log", (message) => {
 });
 stream.on("stats", (stats) => {
   readout.hear(stats);
+  stage.overlay?.age?.measured({ function: stats.function_ms });
   waterfall.show(stats.stages ?? {});
 });
 stream.on("state", ({ value }) => {

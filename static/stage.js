@@ -7,8 +7,8 @@ import { Waveform } from "./waveform.js";
 /** @typedef {"both" | "camera" | "result" | "sound" | "data"} Media what there is to be seen */
 
 export class Stage {
-  /** @type {Overlay | null} */
-  #overlay = null;
+  /** Over the picture that results belong to, once it is arranged. @type {Overlay | null} */
+  overlay = null;
   #root;
   #preview;
   #output;
@@ -63,11 +63,8 @@ export class Stage {
     this.#output.muted = !outputs.includes("audio");
     this.view = media === "both" && matchMedia("(min-width: 60rem)").matches ? "beside" : "unified";
     const video = result ? this.#output : this.#preview;
-    const canvas = document.createElement("canvas");
-    canvas.ariaHidden = "true";
-    video.after(canvas);
-    this.#overlay = new Overlay(canvas, video);
-    return this.#overlay;
+    this.overlay = new Overlay(video, !result);
+    return this.overlay;
   }
 
   get view() {
@@ -86,7 +83,7 @@ export class Stage {
   set mirrored(/** @type {boolean} */ mirrored) {
     if (mirrored) this.#root.dataset.mirrored = "";
     else delete this.#root.dataset.mirrored;
-    if (this.#overlay) this.#overlay.mirrored = mirrored;
+    if (this.overlay) this.overlay.mirrored = mirrored;
   }
 
   /** @param {MediaStream | null} stream */
@@ -99,7 +96,7 @@ export class Stage {
     if (this.player.srcObject !== media) this.player.srcObject = media;
     this.#tapToPlay.hidden = true;
     if (media) return;
-    this.#overlay?.clear();
+    this.overlay?.clear();
     this.#waveform.clear();
     this.#frame.classList.remove("heard");
   }
