@@ -73,6 +73,8 @@ class Control:
             value = next((choice for choice in self.choices if str(choice) == text), text)
         elif self.type == "point":
             value = _point_of(text)
+        elif self.type == "file" and not text:  # all that a query can say of one
+            value = None
         return self.parse(value)
 
     def to_json(self, value: Any) -> Any:

@@ -1,6 +1,7 @@
 /** The pictures, or what stands for them: how they are laid out, mirrored, filled and played. */
 
 import { Overlay } from "./overlay.js";
+import { Pointing } from "./pointing.js";
 import { Waveform } from "./waveform.js";
 
 /** @typedef {"beside" | "unified"} View */
@@ -19,6 +20,8 @@ export class Stage {
   #shows;
   #frame;
   #waveform;
+  /** @type {Pointing[]} */
+  #pointings = [];
   /** @type {Media} */
   #media = "both";
 
@@ -67,6 +70,21 @@ export class Stage {
     return this.overlay;
   }
 
+  /**
+   * Lets the pictures be pointed at, for the control that was touched last.
+   * @param {{ touched: number, shown: ((value: any) => void) | null, change: (value: any) => void, value: any }[]} places
+   */
+  pointAt(places) {
+    if (!places.length) return;
+    const newest = () => places.reduce((one, other) => (other.touched > one.touched ? other : one));
+    const videos = this.#media === "both" ? [this.#preview, this.#output]
+      : [this.#media === "camera" ? this.#preview : this.#output];
+    this.#pointings = videos.map((video) => new Pointing(video, this, (place) => newest().change(place)));
+    const show = () => this.#pointings.forEach((each) => each.show(newest().value));
+    for (const each of places) each.shown = show;
+    show();
+  }
+
   get view() {
     return /** @type {View} */ (document.body.dataset.view);
   }
@@ -84,6 +102,7 @@ export class Stage {
     if (mirrored) this.#root.dataset.mirrored = "";
     else delete this.#root.dataset.mirrored;
     if (this.overlay) this.overlay.mirrored = mirrored;
+    for (const each of this.#pointings) each.draw();
   }
 
   /** @param {MediaStream | null} stream */
