@@ -1,0 +1,62 @@
+"""Faces are hidden before a picture goes back; all of it is while none is found.
+
+A detector can miss one: who must not be seen at all takes the example privacy.
+
+It needs the ``models`` extra: pip install 'rtcstream[models]'
+"""
+
+import time
+from typing import Annotated, Any, Literal
+
+from rtcstream import Box, Image, Label, Progress, Range, Stream
+from rtcstream.examples._faces import Faces
+from rtcstream.examples._models import Shared
+from rtcstream.examples.privacy import privacy
+
+faces = Shared(Faces)
+
+
+class FaceBlur:
+    """Faces are hidden before a picture goes back; all of it is while none is found."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.find = faces.ask(progress)
+        self.places: list[Box] = []
+        self.seen_at = 0.0
+
+    def __call__(
+        self,
+        image: Image,
+        mode: Literal["pixelate", "blur"] = "pixelate",
+        margin: Annotated[float, Range(0, 1, 0.1), Label("Margin, parts of the face")] = 0.3,
+        hold: Annotated[float, Range(0, 5, 0.5), Label("Hidden on for, seconds")] = 1.0,
+        all_without: Annotated[bool, Label("Hide everything while no face is found")] = True,
+    ) -> Image:
+        found = self.find(image, 0.5, 0.5)  # rather one too many
+        now = time.monotonic()
+        if len(found) >= len(self.places) or now - self.seen_at > hold:
+            self.places, self.seen_at = found, now
+        # Of several faces one may turn away: where it was stays hidden, too.
+        places = found + self.places
+        hidden = privacy(image, mode, max(image.shape[0] // 16, 8))
+        if not places and all_without:
+            return hidden
+        for face in places:
+            area = around(face, margin, image)
+            image[area] = hidden[area]
+        return image
+
+
+def around(face: Box, margin: float, image: Any) -> tuple[slice, slice]:
+    """The rows and columns of a face, with so much of its size on each side."""
+    across, down = margin * face.width, margin * face.height
+    return (
+        slice(max(int(face.y - down), 0), int(face.y + face.height + down) + 1),
+        slice(max(int(face.x - across), 0), int(face.x + face.width + across) + 1),
+    )
+
+
+stream = Stream(FaceBlur, title="Face blur", lifespan=faces.load)
+
+if __name__ == "__main__":
+    stream.run()
