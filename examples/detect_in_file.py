@@ -35,11 +35,11 @@ def detect_in_file(
     real_time: Annotated[bool, Label("At its own pace")] = False,
     conf_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.3),
     iou_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.5),
-) -> Iterator[tuple[Image, list[Box | Text], Annotated[str | None, Label("so far")]]]:
+) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("so far")]]]:
     """What is in a film, in boxes with names: at the film's own pace, or as fast as it goes."""
     path = video.path if video is not None else options().video
     if path is None:
-        yield np.full((360, 640, 3), 40, np.uint8), [Text("Choose a film", 24, 24)], None
+        yield np.full((360, 640, 3), 40, np.uint8), [Text("Choose a film", 24, 24)], "nothing"
         return
     detect = detector.ask(progress)
     begin, shown_at, things = time.monotonic(), 0.0, 0

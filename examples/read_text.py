@@ -1,5 +1,7 @@
 """What is written in front of the camera, as text, where it stands.
 
+It returns no picture: what it reads is drawn over your own.
+
 It needs the ``models`` extra: pip install 'rtcstream[models]', on Python 3.11 or 3.12.
 """
 
@@ -8,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from rtcstream import Box, Image, Label, Progress, Range, Stream
+from rtcstream import Box, Image, Progress, Range, Stream
 from rtcstream.examples._models import INSTALL, Missing, Shared, Tell
 
 
@@ -36,7 +38,7 @@ class ReadText:
 
     def __call__(
         self, image: Image, conf_threshold: Annotated[float, Range(0, 1, 0.05)] = 0.6
-    ) -> tuple[list[Box], Annotated[str, Label("text")]]:
+    ) -> list[Box]:
         with turn:
             lines, _ = self.read(image)
         boxes = []
@@ -45,7 +47,7 @@ class ReadText:
             right, bottom = np.max(corners, axis=0).tolist()
             if score >= conf_threshold:
                 boxes.append(Box(left, top, right - left, bottom - top, text, float(score)))
-        return boxes, "\n".join(box.label for box in boxes)
+        return boxes
 
 
 stream = Stream(ReadText, title="Read text")

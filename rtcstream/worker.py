@@ -217,8 +217,8 @@ _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 @atexit.register
 def _let_return() -> None:
-    """A daemon thread that comes back from C++ when the interpreter has gone is cut off there, which
-    ends the process by SIGABRT (before Python 3.14): OpenCV, onnxruntime."""
+    """A daemon thread that comes back from C++ (OpenCV, onnxruntime) when the interpreter has gone
+    is cut off there, which ends the process by SIGABRT, before Python 3.14."""
     deadline = time.monotonic() + LAST_CALLS
     while time.monotonic() < deadline and any(
         each.running and each.busy_since is not None for each in list(_workers)
