@@ -1,0 +1,179 @@
+"""Sessions opened and closed by the thousand: what of them stays in the server."""
+
+import asyncio
+import contextlib
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.checks import Check, check
+from benchmarks.common import progress
+from benchmarks.soak.server import Held, Soaked, soaked
+from benchmarks.soak.visitors import visitors
+
+PICTURES = 5
+"""That come back to each visitor before it leaves."""
+WAIT = 600.0
+"""Seconds that visitors get for what is done between two looks."""
+
+# Python's collector and malloc breathe: what grows less than this per session is no session's.
+OBJECTS = 2.0
+"""Python objects a session that may stay."""
+MEGABYTES = 1.0
+"""MB of resident memory per 1000 sessions."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    sessions: int = 10_000
+    settle: int = 500
+    """Sessions after which all must be flat."""
+    step: int = 500
+    """Sessions between two looks; all have left at each."""
+    at_once: int = 50
+    processes: int = 1
+    """Of visitors."""
+    megabytes: float = MEGABYTES
+    objects: float = OBJECTS
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the server held after so many sessions, when all had left."""
+
+    sessions: int
+    resident: float
+    objects: int
+    threads: int
+    tasks: int
+    descriptors: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most that it held meanwhile."""
+
+    resident: float
+    threads: int
+    descriptors: int
+    live: int
+
+
+def look(sessions: int, held: Held, seconds: float) -> Look:
+    return Look(
+        sessions,
+        round(held.resident, 2),
+        held.objects,
+        len(held.threads),
+        len(held.tasks),
+        len(held.descriptors),
+        round(seconds, 1),
+    )
+
+
+def slope(looks: Sequence[Look], figure: str) -> float:
+    """By how much a figure rises per 1000 sessions: least squares."""
+    counts = [each.sessions / 1000 for each in looks]
+    return statistics.linear_regression(counts, [getattr(each, figure) for each in looks]).slope
+
+
+async def run(plan: Plan) -> dict[str, Any]:
+    """The report; raises BenchmarkError."""
+    loop = asyncio.get_running_loop()
+    looks: list[Look] = []
+    failed: list[str] = []
+    returned, done = 0, 0
+    async with soaked() as server, contextlib.AsyncExitStack() as stack:
+        groups = [
+            await stack.enter_async_context(visitors(server.url)) for _ in range(plan.processes)
+        ]
+        peak = asyncio.create_task(_watch(server))
+        began = loop.time()
+        while done < plan.sessions:
+            count = plan.settle if not looks else plan.step
+            count = min(count, plan.sessions - done)
+            shares = [count // len(groups) + (n < count % len(groups)) for n in range(len(groups))]
+            for each in await asyncio.gather(
+                *(
+                    group.do(
+                        WAIT,
+                        sessions=share,
+                        at_once=plan.at_once // len(groups),
+                        pictures=PICTURES,
+                    )
+                    for group, share in zip(groups, shares, strict=True)
+                )
+            ):
+                returned += each["returned"]
+                failed += each["failed"]
+            done += count
+            held = await server.empty()
+            if not looks:
+                first = await server.held(types=True)
+            looks.append(look(done, held, loop.time() - began))
+            progress(str(looks[-1]))
+        last = await server.held(types=True)
+        trimmed = await server.held(trim=True)
+        peak.cancel()
+        most = (await asyncio.gather(peak, return_exceptions=True))[0]
+    growth = {
+        name: last.types[name] - count
+        for name, count in first.types.items()
+        if last.types.get(name, 0) > count + 20
+    }
+    report = {
+        "plan": asdict(plan),
+        "looks": [asdict(each) for each in looks],
+        "peak": most if isinstance(most, dict) else {},
+        "pictures": returned,
+        "trimmed": trimmed.resident,
+        "growth": dict(sorted(growth.items(), key=lambda item: -item[1])[:20]),
+        "log": last.log,
+        "failed": failed[:20],
+        "errors": server.errors_at_end,
+    }
+    return {**report, "checks": verdicts(plan, looks, last, failed, server.errors_at_end)}
+
+
+def verdicts(
+    plan: Plan, looks: Sequence[Look], last: Held, failed: Sequence[str], errors: Sequence[str]
+) -> list[Check]:
+    found = last.sessions["filtered"]
+    checks = [
+        check("visitors that did not get their pictures", len(failed), 0, ""),
+        check("sessions opened that did not end by DELETE", _unaccounted(found), 0, ""),
+        *(check(f"left behind: {name}", count, 0, "") for name, count in last.left().items()),
+        check("errors in the log", len(errors), 0, ""),
+    ]
+    for figure in ("threads", "tasks", "descriptors"):
+        most = max(getattr(each, figure) for each in looks[1:])
+        checks.append(check(f"{figure} of the empty server", most, getattr(looks[0], figure), ""))
+    return [
+        *checks,
+        check("Python objects", slope(looks, "objects") / 1000, plan.objects, "a session"),
+        check("resident memory", slope(looks, "resident"), plan.megabytes, "MB per 1000 sessions"),
+    ]
+
+
+def _unaccounted(found: dict[str, Any]) -> int:
+    by_page: int = found["closed"].get("page", 0)
+    return int(found["opened"]) - by_page
+
+
+async def _watch(server: Soaked) -> dict[str, float]:
+    """The most that the server holds while there are visitors, as it is looked at."""
+    most = {"resident": 0.0, "threads": 0, "descriptors": 0, "live": 0}
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(3)
+            held = await server.held()
+            now = {
+                "resident": held.resident,
+                "threads": len(held.threads),
+                "descriptors": len(held.descriptors),
+                "live": held.live,
+            }
+            most = {name: max(value, now[name]) for name, value in most.items()}
+    return most

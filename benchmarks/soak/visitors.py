@@ -1,0 +1,105 @@
+"""Processes full of visitors: ``python -m benchmarks.soak.visitors URL``.
+
+Each line of standard input is a job as JSON, each line of output what came of it. It ends with its
+standard input, at once.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+
+from benchmarks.measure import ROOT, BenchmarkError
+from benchmarks.soak.visitor import Visitor
+
+LIMIT = 1 << 24
+"""Bytes of a line."""
+
+
+async def come_and_go(
+    url: str, http: aiohttp.ClientSession, sessions: int, at_once: int, pictures: int
+) -> dict[str, Any]:
+    """So many sessions, ``at_once`` at a time; each leaves when it has had its pictures."""
+    left = iter(range(sessions))
+    returned = 0
+    failed: list[str] = []
+
+    async def one_after_another() -> None:
+        nonlocal returned
+        for _ in left:
+            visitor = Visitor(url, "filtered", http)
+            try:
+                await visitor.join()
+                await visitor.watch(pictures)
+                await visitor.delete()
+                returned += visitor.returned
+            except Exception as error:
+                failed.append(f"{type(error).__name__}: {error}")
+            finally:
+                await visitor.close()
+
+    await asyncio.gather(*(one_after_another() for _ in range(at_once)))
+    return {"returned": returned, "failed": failed}
+
+
+async def work(url: str) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=LIMIT)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as http:
+        while line := await reader.readline():
+            job = json.loads(line)
+            start = time.monotonic()
+            done = await come_and_go(url, http, **job)
+            print(json.dumps({**done, "seconds": time.monotonic() - start}), flush=True)
+    os._exit(0)  # nothing here is worth an orderly end
+
+
+class Visitors:
+    """Such a process, from outside."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    async def do(self, timeout: float, **job: Any) -> dict[str, Any]:
+        """Give it a job, and wait until it is done. Raises BenchmarkError."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps(job).encode() + b"\n")
+        try:
+            async with asyncio.timeout(timeout):
+                line = await self.process.stdout.readline()
+        except TimeoutError:
+            raise BenchmarkError(f"visitors have not come back in {timeout:g} s") from None
+        if not line:
+            raise BenchmarkError("the visitors' process ended; it says why above")
+        done: dict[str, Any] = json.loads(line)
+        return done
+
+
+@contextlib.asynccontextmanager
+async def visitors(url: str) -> AsyncIterator[Visitors]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.soak.visitors", url),
+        cwd=ROOT,
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=LIMIT,
+    )
+    try:
+        yield Visitors(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(work(sys.argv[1]))
