@@ -39,16 +39,19 @@ from tests.leaks import Holdings
 LISTEN_SECONDS = 30.0
 END_SECONDS = 30.0
 
-OFFERED: dict[str, Stream] = {
-    "filtered": Stream(streams.filtered),
-    "isolated": Stream(streams.isolated, isolation="process"),
-    "line": Stream(streams.line, concurrency_limit=streams.ROOM),
-    "limited": Stream(streams.limited, time_limit=streams.TIME_LIMIT),
-    "closing": Stream(streams.closing),
-    "watched": Stream(streams.watched),
-    "shared": Stream(streams.shared, shared=True),
-    "both": Stream(video=streams.line, audio=streams.quieter),
-    "counter": Stream(streams.Counter),
+OFFERED = {
+    each.name: each
+    for each in (
+        Stream(streams.filtered),
+        Stream(streams.isolated, isolation="process"),
+        Stream(streams.line, concurrency_limit=streams.ROOM),
+        Stream(streams.limited, time_limit=streams.TIME_LIMIT),
+        Stream(streams.closing),
+        Stream(streams.watched),
+        Stream(streams.shared, shared=True),
+        Stream(video=streams.both, audio=streams.quieter),
+        Stream(streams.Counter),
+    )
 }
 
 EXPECTED = re.compile(f"{streams.ON_PURPOSE}|the worker process died")

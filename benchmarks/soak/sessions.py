@@ -98,6 +98,7 @@ async def run(plan: Plan) -> dict[str, Any]:
             for each in await asyncio.gather(
                 *(
                     group.do(
+                        "come and go",
                         WAIT,
                         sessions=share,
                         at_once=plan.at_once // len(groups),

@@ -57,6 +57,11 @@ def shared(level: Annotated[int, Range(0, 255)] = 0) -> Iterator[tuple[Image, in
         yield picture, int(picture[0, 0, 0])
 
 
+def both(image: Image) -> Image:
+    """With ``quieter`` beside it."""
+    return image
+
+
 def quieter(samples: Samples) -> Samples:
     return samples * 0.5
 

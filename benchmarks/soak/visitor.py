@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,11 @@ from rtcstream.transport.replay import ReplayPeer
 FPS = 10.0
 PATIENCE = 20.0
 """Seconds that a visitor waits for anything: machines that are tested on are busy."""
+
+SILENCE = 16.0
+"""Seconds after which the server has given up who is gone, or never came."""
+FORGET = 31.0
+"""Seconds after which it keeps nothing for such a one any more."""
 
 INPUTS = {"watched": (), "shared": (), "both": ("video", "audio")}
 """What streams take, but for those that take pictures."""
@@ -46,7 +52,9 @@ class Visitor(ReplayPeer):
         super().__init__(inputs, clip(), FPS)
         self.returned = 0
         self.values: dict[str, Any] = {}
-        self.results: list[Any] = []
+        self.results: deque[Any] = deque(maxlen=100)
+        self.said: deque[str] = deque(maxlen=100)
+        """The log of the page."""
         self.ended: str | None = None
         """The reason that the server told."""
         self.location = ""
@@ -54,6 +62,7 @@ class Visitor(ReplayPeer):
         self._url = f"{url}{stream}/"
         self._http = http
         self._seq = 0
+        self._replies: dict[int, dict[str, Any]] = {}
         self._changed = asyncio.Event()
         self._connection.on("connectionstatechange", self._changed.set)
 
@@ -61,21 +70,24 @@ class Visitor(ReplayPeer):
         self, query: str = "", ticket: str | None = None, resume: str | None = None
     ) -> None:
         """Open a session. Raises Refused."""
-        headers = {"Content-Type": "application/sdp"}
-        headers |= {TICKET: ticket} if ticket else {}
-        headers |= {RESUME: resume} if resume else {}
+        headers = {} if ticket is None else {TICKET: ticket}
+        headers |= {} if resume is None else {RESUME: resume}
+        await self.connect(lambda offer: self._post(offer, query, headers))
 
-        async def exchange(offer: str) -> str:
-            async with self._http.post(
-                f"{self._url}session{query}", data=offer, headers=headers
-            ) as response:
-                text = await response.text()
-                if response.status != 201:
-                    raise Refused(f"POST {self.stream}", response.status, text)
-                self.location = response.headers["Location"]
-                return text
+    async def only_offer(self) -> None:
+        """Open a session that is never connected. Raises Refused."""
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        await self._post(self._connection.localDescription.sdp, "", {})
 
-        await self.connect(exchange)
+    async def _post(self, offer: str, query: str, more: dict[str, str]) -> str:
+        headers = {"Content-Type": "application/sdp", **more}
+        url = f"{self._url}session{query}"
+        async with self._http.post(url, data=offer, headers=headers) as response:
+            text = await response.text()
+            if response.status != 201:
+                raise Refused(f"POST {self.stream}", response.status, text)
+            self.location = response.headers["Location"]
+            return text
 
     @property
     def session(self) -> str:
@@ -93,11 +105,15 @@ class Visitor(ReplayPeer):
         await self.until(lambda: self.returned >= wanted, f"{pictures} pictures")
 
     async def set(self, **values: Any) -> None:
-        """Change controls, and wait until they are acknowledged."""
+        """Change controls, and wait until they are acknowledged. Raises ValueError if not."""
         await self.until(lambda: self.channel.readyState == "open", "the channel")
         self._seq += 1
-        self.channel.send(json.dumps({"type": "set", "seq": self._seq, "values": values}))
-        await self.until(lambda: values.items() <= self.values.items(), f"{values}")
+        seq = self._seq
+        self.channel.send(json.dumps({"type": "set", "seq": seq, "values": values}))
+        await self.until(lambda: seq in self._replies, f"the answer to {values}")
+        reply = self._replies.pop(seq)
+        if reply["type"] == "error":
+            raise ValueError(reply["message"])
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
         try:
@@ -112,6 +128,11 @@ class Visitor(ReplayPeer):
                 f"sent {self.sent}, received {self.received}, ended {self.ended}"
             ) from None
 
+    @property
+    def state(self) -> str:
+        """The connection's."""
+        return self._connection.connectionState
+
     async def vanish(self) -> None:
         """Close the sockets under everything, then clear up here: nobody is told."""
         for transport in {t.receiver.transport for t in self._connection.getTransceivers()}:
@@ -120,8 +141,12 @@ class Visitor(ReplayPeer):
         await self.close()
 
     def take_message(self, message: dict[str, Any]) -> None:
+        if message["type"] in ("controls", "error") and message["seq"] is not None:
+            self._replies[message["seq"]] = message
         if message["type"] == "controls":
             self.values = message["values"]
+        elif message["type"] == "log":
+            self.said.append(message["message"])
         elif message["type"] == "result":
             self.results.append(message["data"])
         elif message["type"] == "end":

@@ -11,12 +11,15 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import aiohttp
 
 from benchmarks.measure import ROOT, BenchmarkError
+from benchmarks.soak.scenarios import Place, play
 from benchmarks.soak.visitor import Visitor
 
 LIMIT = 1 << 24
@@ -49,16 +52,57 @@ async def come_and_go(
     return {"returned": returned, "failed": failed}
 
 
+async def mix(
+    url: str, http: aiohttp.ClientSession, seconds: float, at_once: int, seed: int
+) -> dict[str, Any]:
+    """Scenarios for so long, ``at_once`` at a time."""
+    endings: dict[str, int] = {}
+    failed: list[str] = []
+    played = await asyncio.gather(
+        *(
+            play(Place(url, http, Random(f"{seed} {number}")), seconds, endings, failed)
+            for number in range(at_once)
+        )
+    )
+    counts = sum((Counter(each) for each in played), Counter[str]())
+    return {"endings": endings, "failed": failed, "played": counts}
+
+
+async def stay(
+    url: str, http: aiohttp.ClientSession, streams: list[str], staying: list[Visitor]
+) -> dict[str, Any]:
+    """A session of each of these streams, all of which go on when this returns."""
+    failed: list[str] = []
+    for stream in streams:
+        visitor = Visitor(url, stream, http)
+        staying.append(visitor)
+        try:
+            await visitor.join()
+            await visitor.watch(1)
+        except Exception as error:
+            failed.append(f"{type(error).__name__}: {error}")
+    return {"failed": failed}
+
+
 async def work(url: str) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    staying: list[Visitor] = []
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector) as http:
         while line := await reader.readline():
             job = json.loads(line)
             start = time.monotonic()
-            done = await come_and_go(url, http, **job)
+            match job.pop("do"):
+                case "come and go":
+                    done = await come_and_go(url, http, **job)
+                case "mix":
+                    done = await mix(url, http, **job)
+                case "stay":
+                    done = await stay(url, http, **job, staying=staying)
+                case other:
+                    raise ValueError(f"there is no job {other!r}")
             print(json.dumps({**done, "seconds": time.monotonic() - start}), flush=True)
     os._exit(0)  # nothing here is worth an orderly end
 
@@ -69,10 +113,10 @@ class Visitors:
     def __init__(self, process: Process) -> None:
         self.process = process
 
-    async def do(self, timeout: float, **job: Any) -> dict[str, Any]:
+    async def do(self, what: str, timeout: float, **job: Any) -> dict[str, Any]:
         """Give it a job, and wait until it is done. Raises BenchmarkError."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps(job).encode() + b"\n")
+        self.process.stdin.write(json.dumps({"do": what, **job}).encode() + b"\n")
         try:
             async with asyncio.timeout(timeout):
                 line = await self.process.stdout.readline()
