@@ -238,7 +238,7 @@ async def nonsense(place: Place) -> Endings:
     """Makes offers that are none."""
     stream = place.random.choice(["filtered", "both", "isolated", "line"])
     headers = {"Content-Type": "application/sdp"}
-    text = place.random.choice(["v=0\r\n", "", "nonsense", "v=0\r\nm=video 9 X 0\r\n"])
+    text = place.random.choice(["v=0\r\n", "nonsense", "v=0\r\nm=video 9 X 0\r\n"])
     async with place.http.post(
         f"{place.url}{stream}/session", data=text, headers=headers
     ) as response:

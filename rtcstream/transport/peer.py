@@ -1,6 +1,7 @@
 """aiortc's peer connection with our sender and receiver in it, and without its traps."""
 
 import asyncio
+import contextlib
 import logging
 import re
 from typing import Any
@@ -16,7 +17,7 @@ from aiortc import (
 )
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
-from aiortc.rtcsctptransport import DataChunk
+from aiortc.rtcsctptransport import Chunk, DataChunk
 from aiortc.sdp import SessionDescription
 
 from ..errors import NegotiationError
@@ -108,6 +109,7 @@ class PeerConnection(RTCPeerConnection):
         super()._RTCPeerConnection__createSctpTransport()  # type: ignore[misc]
         if self.sctp is not None:
             _survive_bad_messages(self.sctp)
+            _survive_broken_path(self.sctp)
 
     async def _RTCPeerConnection__connect(self) -> None:
         """aiortc's, which may go on while the connection closes: what it starts then is stopped."""
@@ -203,6 +205,21 @@ def _ask_for_correction(transceivers: list[RTCRtpTransceiver]) -> None:
         for codec in transceiver._codecs:  # our own copies, made for this connection
             if codec.name == "opus":
                 codec.parameters["useinbandfec"] = 1
+
+
+def _survive_broken_path(sctp: RTCSctpTransport) -> None:
+    """Take what cannot be sent any more for lost on its way.
+
+    aiortc's timers send in tasks of nobody's: on a path that broke a moment ago each would end in
+    an error that asyncio logs. Lost chunks are sent again, until the connection has closed.
+    """
+    send = sctp._send_chunk
+
+    async def guarded(chunk: Chunk) -> None:
+        with contextlib.suppress(ConnectionError):
+            await send(chunk)
+
+    sctp._send_chunk = guarded  # type: ignore[method-assign]
 
 
 def _survive_bad_messages(sctp: RTCSctpTransport) -> None:
