@@ -1,4 +1,4 @@
-"""Everything that visitors do, for as long as wanted: whether the server's books are right after it."""
+"""Everything that visitors do, for as long as wanted, and whether the server accounts for it."""
 
 import asyncio
 import contextlib
@@ -70,9 +70,7 @@ async def run(plan: Plan) -> dict[str, Any]:
     }
 
 
-async def _warm(
-    server: Soaked, group: Visitors, endings: Counter[str], failed: list[str]
-) -> None:
+async def _warm(server: Soaked, group: Visitors, endings: Counter[str], failed: list[str]) -> None:
     """What is made once, and kept, is made before the count."""
     warm = await group.do("mix", GRACE, seconds=5.0, at_once=6, seed=0)
     endings.update(warm["endings"])
@@ -81,7 +79,9 @@ async def _warm(
         failed += (await doomed.do("stay", GRACE, streams=[*OFFERED]))["failed"]
         doomed.process.kill()
         await doomed.process.wait()
-    endings.update(f"{stream}/{'time_limit' if stream == 'limited' else 'lost'}" for stream in OFFERED)
+    endings.update(
+        f"{stream}/{'time_limit' if stream == 'limited' else 'lost'}" for stream in OFFERED
+    )
 
 
 async def _kill(server: Soaked, plan: Plan, endings: Counter[str], failed: list[str]) -> None:
@@ -112,7 +112,9 @@ async def _until_as_before(server: Soaked, before: Held) -> None:
     """What ends a moment after its session, such as worker processes, gets that moment."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(10):
-            while any(now > then for now, then in _pairs(await server.held(), before).values()):
+            while any(  # noqa: ASYNC110 - of another process
+                now > then for now, then in _pairs(await server.held(), before).values()
+            ):
                 await asyncio.sleep(0.2)
 
 

@@ -102,10 +102,9 @@ async def worker_killed(place: Place) -> Endings:
         await visitor.join()
         await visitor.until(lambda: visitor.results, "a result")
         for _ in range(place.random.randint(1, 2)):
-            pid = int(visitor.results[-1])
-            if b"rtcstream.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-            await visitor.until(lambda pid=pid: visitor.results[-1] != pid, "another process")
+            killed = visitor.results[-1]
+            _kill_worker(killed)
+            await visitor.until(lambda: visitor.results[-1] != killed, "another process")  # noqa: B023
         await visitor.watch(2)
         if not any("worker process died" in text for text in visitor.said):
             raise AssertionError("the page was not told of the process's end")
@@ -113,6 +112,11 @@ async def worker_killed(place: Place) -> Endings:
         return ["isolated/page"]
     finally:
         await visitor.close()
+
+
+def _kill_worker(pid: int) -> None:
+    if b"rtcstream.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        os.kill(pid, signal.SIGKILL)
 
 
 async def in_line(place: Place) -> Endings:
@@ -291,7 +295,7 @@ async def play(
     while (left := end - loop.time()) > 0:
         weights = [weight if lingers < left else 0 for weight, lingers in SCENARIOS.values()]
         [scenario] = place.random.choices([*SCENARIOS], weights)
-        name = scenario.__name__  # type: ignore[attr-defined]
+        name = scenario.__name__
         try:
             async with asyncio.timeout(LINE_PATIENCE + 4 * PATIENCE):
                 for ending in await scenario(place):

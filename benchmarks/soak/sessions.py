@@ -38,6 +38,10 @@ class Plan:
     objects: float = OBJECTS
 
 
+SHORT = Plan(500, settle=200, step=100, megabytes=100.0, objects=10.0)
+"""Malloc has not found its size by then: it tells of what keeps whole sessions."""
+
+
 @dataclass(frozen=True)
 class Look:
     """What the server held after so many sessions, when all had left."""
