@@ -1,7 +1,6 @@
 """Everything that visitors do, for as long as wanted, and whether the server accounts for it."""
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,11 +9,11 @@ from typing import Any
 
 from benchmarks.checks import Check, check
 from benchmarks.common import progress
-from benchmarks.soak.server import OFFERED, Held, Soaked, soaked
+from benchmarks.soak.server import Held, Soaked, soaked
 from benchmarks.soak.visitor import FORGET, SILENCE
-from benchmarks.soak.visitors import Visitors, visitors
+from benchmarks.soak.visitors import visitors
 
-DOOMED = ("filtered", "watched", "both", "shared", "isolated", "limited")
+DOOMED = ("filtered", "watched", "both", "shared", "isolated")
 """Streams whose visitors are killed."""
 GRACE = 180.0
 """Seconds that visitors get to come to the end of what they do."""
@@ -40,8 +39,8 @@ async def run(plan: Plan) -> dict[str, Any]:
     memory: list[float] = []
     # The server's UDP ports are of a range, as behind a firewall: all of them must come back.
     async with soaked("51000", "51999") as server, visitors(server.url) as group:
-        await _warm(server, group, endings, failed)
-        before = await server.empty(SILENCE)
+        toured = await group.do("tour", GRACE)  # what is made once, and kept, is made before
+        before = await server.empty()
         watching = asyncio.create_task(_watch(server, memory))
         killing = asyncio.create_task(_kill(server, plan, endings, failed))
         seconds = plan.seconds
@@ -51,11 +50,10 @@ async def run(plan: Plan) -> dict[str, Any]:
         await killing
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-        endings.update(mixed["endings"])
-        failed += mixed["failed"]
-        after = await server.empty(SILENCE + FORGET)
-        await _until_as_before(server, before)
-        after = await server.held()
+        for done in (toured, mixed):
+            endings.update(done["endings"])
+            failed += done["failed"]
+        after = await server.empty(before, SILENCE + FORGET)
     return {
         "plan": asdict(plan),
         "played": mixed["played"],
@@ -70,27 +68,13 @@ async def run(plan: Plan) -> dict[str, Any]:
     }
 
 
-async def _warm(server: Soaked, group: Visitors, endings: Counter[str], failed: list[str]) -> None:
-    """What is made once, and kept, is made before the count."""
-    warm = await group.do("mix", GRACE, seconds=5.0, at_once=6, seed=0)
-    endings.update(warm["endings"])
-    failed += warm["failed"]
-    async with visitors(server.url) as doomed:
-        failed += (await doomed.do("stay", GRACE, streams=[*OFFERED]))["failed"]
-        doomed.process.kill()
-        await doomed.process.wait()
-    endings.update(
-        f"{stream}/{'time_limit' if stream == 'limited' else 'lost'}" for stream in OFFERED
-    )
-
-
 async def _kill(server: Soaked, plan: Plan, endings: Counter[str], failed: list[str]) -> None:
     """Processes of visitors killed as they stand, now and then, until shortly before the end."""
     random = Random(f"{plan.seed} kills")
     loop = asyncio.get_running_loop()
     end = loop.time() + plan.seconds - SILENCE
     while loop.time() < end:
-        streams = random.choices(DOOMED[:-1], k=random.randint(1, 4))
+        streams = random.choices(DOOMED, k=random.randint(1, 4))
         async with visitors(server.url) as doomed:
             failed += (await doomed.do("stay", GRACE, streams=streams))["failed"]
             await asyncio.sleep(random.uniform(0, 1))
@@ -106,27 +90,6 @@ async def _watch(server: Soaked, memory: list[float]) -> None:
         memory.append(round(held.resident, 1))
         progress(f"{held.resident:.0f} MB, {held.live} sessions, {held.running} slots")
         await asyncio.sleep(INTERVAL)
-
-
-async def _until_as_before(server: Soaked, before: Held) -> None:
-    """What ends a moment after its session, such as worker processes, gets that moment."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(10):
-            while any(  # noqa: ASYNC110 - of another process
-                now > then for now, then in _pairs(await server.held(), before).values()
-            ):
-                await asyncio.sleep(0.2)
-
-
-def _pairs(after: Held, before: Held) -> dict[str, tuple[int, int]]:
-    """What there may not be more of."""
-    return {
-        **{
-            figure: (len(getattr(after, figure)), len(getattr(before, figure)))
-            for figure in ("threads", "tasks", "descriptors")
-        },
-        "workers": (after.workers, before.workers),
-    }
 
 
 def _counted(held: Held) -> Counter[str]:
@@ -160,7 +123,7 @@ def verdicts(
         *(check(f"left behind: {name}", count, 0, "") for name, count in after.left().items()),
         *(
             check(f"{figure} of the empty server", now, then, "")
-            for figure, (now, then) in _pairs(after, before).items()
+            for figure, (now, then) in after.against(before).items()
         ),
         check("unexpected errors in the log", len(errors), 0, ""),
         check("memory under load, last third to first", last / first, plan.memory, "x"),

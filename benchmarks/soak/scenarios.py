@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -282,25 +283,33 @@ SCENARIOS: dict[Scenario, tuple[int, float]] = {
 """How often each is played, of all; and seconds that the server has something of it afterwards."""
 
 
-async def play(
-    place: Place, seconds: float, endings: dict[str, int], failed: list[str]
-) -> dict[str, int]:
-    """Scenarios one after another, for so long; those that linger not so near to the end.
+@dataclass
+class Course:
+    """What has been done, and what came of it."""
 
-    Returns how often each was played. ``endings`` and ``failed`` are added to.
-    """
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    played: dict[str, int] = {}
-    while (left := end - loop.time()) > 0:
-        weights = [weight if lingers < left else 0 for weight, lingers in SCENARIOS.values()]
-        [scenario] = place.random.choices([*SCENARIOS], weights)
+    endings: Counter[str] = field(default_factory=Counter)
+    played: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+
+    async def play(self, scenario: Scenario, place: Place) -> None:
         name = scenario.__name__
         try:
             async with asyncio.timeout(LINE_PATIENCE + 4 * PATIENCE):
-                for ending in await scenario(place):
-                    endings[ending] = endings.get(ending, 0) + 1
-            played[name] = played.get(name, 0) + 1
+                self.endings.update(await scenario(place))
+            self.played[name] += 1
         except Exception as error:
-            failed.append(f"{name}: {type(error).__name__}: {error}")
-    return played
+            self.failed.append(f"{name}: {type(error).__name__}: {error}")
+
+    async def mix(self, place: Place, seconds: float) -> None:
+        """Scenarios one after another for so long; those that linger not so near to the end."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (left := end - loop.time()) > 0:
+            weights = [weight if lingers < left else 0 for weight, lingers in SCENARIOS.values()]
+            [scenario] = place.random.choices([*SCENARIOS], weights)
+            await self.play(scenario, place)
+
+    async def tour(self, place: Place) -> None:
+        """Each scenario once, but for those that linger."""
+        quick = [scenario for scenario, (_, lingers) in SCENARIOS.items() if lingers < SILENCE]
+        await asyncio.gather(*(self.play(scenario, place) for scenario in quick))

@@ -82,6 +82,9 @@ class Held:
 
     resident: float
     """MB."""
+    allocated: float
+    """MB of it that malloc has given out; what is freed stays resident for the next. 0 where the
+    C library does not tell (glibc does)."""
     objects: int
     """That Python's collector knows of."""
     threads: list[str]
@@ -115,6 +118,36 @@ class Held:
         """What must be nothing when everybody has left."""
         counts = ("gate", "half_open", "running", "waiting", "kept", "ports", "instances")
         return {"live": self.live, **{name: getattr(self, name) for name in counts}}
+
+    def against(self, before: "Held") -> dict[str, tuple[int, int]]:
+        """What there may not be more of than before, now and then."""
+        counts: dict[str, tuple[int, int]] = {
+            figure: (len(getattr(self, figure)), len(getattr(before, figure)))
+            for figure in ("threads", "tasks", "descriptors")
+        }
+        return {**counts, "workers": (self.workers, before.workers)}
+
+
+class _MallInfo(ctypes.Structure):
+    """``man 3 mallinfo2``: of all arenas together."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def _allocated() -> float:
+    try:
+        mallinfo = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return 0.0
+    mallinfo.restype = _MallInfo
+    told = mallinfo()
+    return float(told.uordblks + told.hblkhd) / 2**20
 
 
 def _ports(network: IceOptions) -> int:
@@ -180,6 +213,7 @@ class Server:
         lines = {each.door.admission for each in found.values()}
         return Held(
             resident=resident_megabytes(os.getpid()),
+            allocated=_allocated(),
             objects=len(gc.get_objects()),
             threads=sorted(each.name for each in holdings.threads),
             tasks=sorted(str(each.get_coro()) for each in holdings.tasks),
@@ -236,13 +270,17 @@ class Soaked:
         async with self._http.get(f"{self.url}soak?{'&'.join(asked)}") as response:
             return Held(**await response.json())
 
-    async def empty(self, within: float = 20.0) -> Held:
-        """What it holds once everybody has left, or after so many seconds nevertheless."""
+    async def empty(self, before: Held | None = None, within: float = 20.0) -> Held:
+        """What it holds once everybody has left, and what ends a moment later has ended; as much as
+        ``before`` or less. After so many seconds nevertheless."""
         deadline = asyncio.get_running_loop().time() + within
-        while any((held := await self.held()).left().values()):
-            if asyncio.get_running_loop().time() > deadline:
+        held = await self.held()
+        while asyncio.get_running_loop().time() < deadline:
+            had, held = held, await self.held()
+            more = any(now > then for now, then in held.against(before or had).values())
+            if not more and not any(held.left().values()):
                 break
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
         return held
 
 

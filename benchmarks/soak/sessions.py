@@ -21,7 +21,8 @@ WAIT = 600.0
 OBJECTS = 2.0
 """Python objects a session that may stay."""
 MEGABYTES = 1.0
-"""MB of resident memory per 1000 sessions."""
+"""MB of memory per 1000 sessions, likewise."""
+PER_1000 = "MB per 1000 sessions"
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,6 @@ class Plan:
     step: int = 500
     """Sessions between two looks; all have left at each."""
     at_once: int = 50
-    processes: int = 1
-    """Of visitors."""
     megabytes: float = MEGABYTES
     objects: float = OBJECTS
 
@@ -48,6 +47,7 @@ class Look:
 
     sessions: int
     resident: float
+    allocated: float
     objects: int
     threads: int
     tasks: int
@@ -55,20 +55,11 @@ class Look:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Peak:
-    """The most that it held meanwhile."""
-
-    resident: float
-    threads: int
-    descriptors: int
-    live: int
-
-
 def look(sessions: int, held: Held, seconds: float) -> Look:
     return Look(
         sessions,
         round(held.resident, 2),
+        round(held.allocated, 2),
         held.objects,
         len(held.threads),
         len(held.tasks),
@@ -87,35 +78,22 @@ async def run(plan: Plan) -> dict[str, Any]:
     """The report; raises BenchmarkError."""
     loop = asyncio.get_running_loop()
     looks: list[Look] = []
+    first: Held | None = None
     failed: list[str] = []
     returned, done = 0, 0
-    async with soaked() as server, contextlib.AsyncExitStack() as stack:
-        groups = [
-            await stack.enter_async_context(visitors(server.url)) for _ in range(plan.processes)
-        ]
+    async with soaked() as server, visitors(server.url) as group:
         peak = asyncio.create_task(_watch(server))
         began = loop.time()
         while done < plan.sessions:
             count = plan.settle if not looks else plan.step
             count = min(count, plan.sessions - done)
-            shares = [count // len(groups) + (n < count % len(groups)) for n in range(len(groups))]
-            for each in await asyncio.gather(
-                *(
-                    group.do(
-                        "come and go",
-                        WAIT,
-                        sessions=share,
-                        at_once=plan.at_once // len(groups),
-                        pictures=PICTURES,
-                    )
-                    for group, share in zip(groups, shares, strict=True)
-                )
-            ):
-                returned += each["returned"]
-                failed += each["failed"]
+            job = {"sessions": count, "at_once": plan.at_once, "pictures": PICTURES}
+            came = await group.do("come and go", WAIT, **job)
+            returned += came["returned"]
+            failed += came["failed"]
             done += count
-            held = await server.empty()
-            if not looks:
+            held = await server.empty(first)
+            if first is None:
                 first = await server.held(types=True)
             looks.append(look(done, held, loop.time() - began))
             progress(str(looks[-1]))
@@ -123,6 +101,7 @@ async def run(plan: Plan) -> dict[str, Any]:
         trimmed = await server.held(trim=True)
         peak.cancel()
         most = (await asyncio.gather(peak, return_exceptions=True))[0]
+    assert first is not None
     growth = {
         name: last.types[name] - count
         for name, count in first.types.items()
@@ -158,7 +137,7 @@ def verdicts(
     return [
         *checks,
         check("Python objects", slope(looks, "objects") / 1000, plan.objects, "a session"),
-        check("resident memory", slope(looks, "resident"), plan.megabytes, "MB per 1000 sessions"),
+        check("memory given out", slope(looks, "allocated"), plan.megabytes, PER_1000),
     ]
 
 

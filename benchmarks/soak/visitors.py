@@ -7,19 +7,20 @@ standard input, at once.
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from random import Random
 from typing import Any
 
 import aiohttp
 
 from benchmarks.measure import ROOT, BenchmarkError
-from benchmarks.soak.scenarios import Place, play
+from benchmarks.soak.scenarios import Course, Place
 from benchmarks.soak.visitor import Visitor
 
 LIMIT = 1 << 24
@@ -56,16 +57,17 @@ async def mix(
     url: str, http: aiohttp.ClientSession, seconds: float, at_once: int, seed: int
 ) -> dict[str, Any]:
     """Scenarios for so long, ``at_once`` at a time."""
-    endings: dict[str, int] = {}
-    failed: list[str] = []
-    played = await asyncio.gather(
-        *(
-            play(Place(url, http, Random(f"{seed} {number}")), seconds, endings, failed)
-            for number in range(at_once)
-        )
-    )
-    counts = sum((Counter(each) for each in played), Counter[str]())
-    return {"endings": endings, "failed": failed, "played": counts}
+    course = Course()
+    places = [Place(url, http, Random(f"{seed} {number}")) for number in range(at_once)]
+    await asyncio.gather(*(course.mix(place, seconds) for place in places))
+    return asdict(course)
+
+
+async def tour(url: str, http: aiohttp.ClientSession) -> dict[str, Any]:
+    """Each scenario once."""
+    course = Course()
+    await course.tour(Place(url, http, Random(0)))
+    return asdict(course)
 
 
 async def stay(
@@ -99,6 +101,8 @@ async def work(url: str) -> None:
                     done = await come_and_go(url, http, **job)
                 case "mix":
                     done = await mix(url, http, **job)
+                case "tour":
+                    done = await tour(url, http)
                 case "stay":
                     done = await stay(url, http, **job, staying=staying)
                 case other:
@@ -146,4 +150,5 @@ async def visitors(url: str) -> AsyncIterator[Visitors]:
 
 
 if __name__ == "__main__":
+    logging.getLogger("rtcstream").setLevel(logging.ERROR)  # what they see is counted
     asyncio.run(work(sys.argv[1]))
