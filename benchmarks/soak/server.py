@@ -299,7 +299,9 @@ async def soaked(*options: str) -> AsyncIterator[Soaked]:
             url = (await process.stdout.readline()).decode().strip()
         if not url:
             raise BenchmarkError("the server ended before it listened; it says why above")
-        async with aiohttp.ClientSession() as http:
+        # A connection that is kept for the next question would be among what is counted.
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as http:
             server = Soaked(url, process.pid, http)
             yield server
         process.stdin.close()

@@ -112,6 +112,7 @@ async def run(plan: Plan) -> dict[str, Any]:
         "looks": [asdict(each) for each in looks],
         "peak": most if isinstance(most, dict) else {},
         "pictures": returned,
+        "ended": last.sessions["filtered"]["closed"],
         "trimmed": trimmed.resident,
         "growth": dict(sorted(growth.items(), key=lambda item: -item[1])[:20]),
         "log": last.log,
