@@ -81,6 +81,25 @@ async def test_data_on_a_broken_path(caplog: pytest.LogCaptureFixture) -> None:
     assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
+async def test_no_timer_outlives_its_association() -> None:
+    """Data that is in flight when the connection closes is not sent again, over and over."""
+    async with testing.connect(Stream(flip)) as peer:
+        assert peer.session is not None
+        sctp = peer.session._connection.sctp
+        assert sctp is not None
+        ice(peer).request_received = lambda *request: None
+        path: Any = sctp.transport.transport._connection
+        path._nominated.clear()
+        peer.session.info("hello")
+        await until(lambda: sctp._sent_queue)
+        sctp._t3_expired()  # sends in a task, which comes after the end
+        await sctp.stop()
+        await asyncio.sleep(0)
+        sctp._t3_expired()
+        await asyncio.sleep(0)
+        assert sctp._t3_handle is None
+
+
 async def test_peer_that_answers_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that says nothing but answers keeps its session."""
     monkeypatch.setattr(consent, "INTERVAL", 0.02)
