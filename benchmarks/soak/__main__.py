@@ -18,6 +18,9 @@ from benchmarks.common import machine, progress, write
 from benchmarks.measure import BenchmarkError
 from benchmarks.soak import mixed, sessions
 
+LEAST = 1000
+"""Sessions."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when every expectation holds, 1 when one does not, 2 when it could not be measured."""
@@ -28,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--minutes", type=float, default=60, help="of mixed load (%(default)s); 0 leaves it out")
     add("--seed", type=int, default=1, help="of the mixed load (%(default)s)")
     options = parser.parse_args(arguments)
-    if options.sessions < 0 or options.at_once < 1 or options.minutes < 0:
-        parser.error("soak with 0 sessions or more, 1 at once or more, for 0 minutes or more")
+    if options.at_once < 1 or options.minutes < 0:
+        parser.error("soak with 1 session at once or more, for 0 minutes or more")
+    if options.sessions and options.sessions < LEAST:
+        parser.error(f"what grows is seen in {LEAST} sessions or more; 0 leaves them out")
     try:
         reports = [*asyncio.run(_run(options))]
     except (BenchmarkError, subprocess.CalledProcessError) as error:

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import sys
-import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -92,23 +91,25 @@ async def work(url: str) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     staying: list[Visitor] = []
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    async with aiohttp.ClientSession(connector=connector) as http:
+
+    async def do(job: dict[str, Any]) -> None:
+        match job.pop("do"):
+            case "come and go":
+                done = await come_and_go(url, http, **job)
+            case "mix":
+                done = await mix(url, http, **job)
+            case "tour":
+                done = await tour(url, http)
+            case "stay":
+                done = await stay(url, http, **job, staying=staying)
+            case other:
+                raise ValueError(f"there is no job {other!r}")
+        print(json.dumps(done), flush=True)
+
+    async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as jobs:
         while line := await reader.readline():
-            job = json.loads(line)
-            start = time.monotonic()
-            match job.pop("do"):
-                case "come and go":
-                    done = await come_and_go(url, http, **job)
-                case "mix":
-                    done = await mix(url, http, **job)
-                case "tour":
-                    done = await tour(url, http)
-                case "stay":
-                    done = await stay(url, http, **job, staying=staying)
-                case other:
-                    raise ValueError(f"there is no job {other!r}")
-            print(json.dumps({**done, "seconds": time.monotonic() - start}), flush=True)
-    os._exit(0)  # nothing here is worth an orderly end
+            jobs.create_task(do(json.loads(line)))
+        os._exit(0)  # nothing here is worth an orderly end
 
 
 class Visitors:
