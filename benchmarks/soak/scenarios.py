@@ -204,25 +204,32 @@ async def vanished(place: Place) -> Endings:
 
 
 async def vanished_with_state(place: Place) -> Endings:
-    """Likewise, of a stream that keeps something for it; some come back to it."""
-    stream = place.random.choice(["closing", "Counter"])
-    visitor = place.visitor(stream)
+    """Likewise, of a stream that keeps something for it."""
+    return [f"{(await _vanish_with_state(place)).stream}/lost"]
+
+
+async def came_back(place: Place) -> Endings:
+    """Likewise, and comes back to it."""
+    gone = await _vanish_with_state(place)
+    again = place.visitor(gone.stream)
+    try:
+        await asyncio.sleep(place.random.uniform(0, 2))
+        await again.join(resume=gone.session)
+        await again.watch(2)
+        await again.delete()
+        return [f"{gone.stream}/resumed", f"{gone.stream}/page"]
+    finally:
+        await again.close()
+
+
+async def _vanish_with_state(place: Place) -> Visitor:
+    visitor = place.visitor(place.random.choice(["closing", "Counter"]))
     try:
         await visitor.join()
         await visitor.watch(2)
     finally:
         await visitor.vanish()
-    if place.random.random() < 0.3:
-        return [f"{stream}/lost"]
-    again = place.visitor(stream)
-    try:
-        await asyncio.sleep(place.random.uniform(0, 2))
-        await again.join(resume=visitor.session)
-        await again.watch(2)
-        await again.delete()
-        return [f"{stream}/resumed", f"{stream}/page"]
-    finally:
-        await again.close()
+    return visitor
 
 
 async def half_open(place: Place) -> Endings:
@@ -277,6 +284,7 @@ SCENARIOS: dict[Scenario, tuple[int, float]] = {
     sent_away: (5, 0.0),
     vanished: (8, SILENCE),
     vanished_with_state: (4, SILENCE + FORGET),
+    came_back: (4, 0.0),
     half_open: (8, SILENCE),
     nonsense: (6, 0.0),
 }

@@ -12,7 +12,6 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from random import Random
 from typing import Any
 
@@ -59,14 +58,14 @@ async def mix(
     course = Course()
     places = [Place(url, http, Random(f"{seed} {number}")) for number in range(at_once)]
     await asyncio.gather(*(course.mix(place, seconds) for place in places))
-    return asdict(course)
+    return vars(course)
 
 
 async def tour(url: str, http: aiohttp.ClientSession) -> dict[str, Any]:
     """Each scenario once."""
     course = Course()
     await course.tour(Place(url, http, Random(0)))
-    return asdict(course)
+    return vars(course)
 
 
 async def stay(
