@@ -31,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--minutes", type=float, default=60, help="of mixed load (%(default)s); 0 leaves it out")
     add("--seed", type=int, default=1, help="of the mixed load (%(default)s)")
     options = parser.parse_args(arguments)
-    if options.at_once < 1 or options.minutes < 0:
-        parser.error("soak with 1 session at once or more, for 0 minutes or more")
+    if options.at_once < 1:
+        parser.error("soak with 1 session at once or more")
+    if options.minutes and options.minutes < 1:
+        parser.error("a mixed load takes a minute or more; 0 leaves it out")
     if options.sessions and options.sessions < LEAST:
         parser.error(f"what grows is seen in {LEAST} sessions or more; 0 leaves them out")
     try:
