@@ -1,6 +1,7 @@
 """aiortc's peer connection with our sender and receiver in it, and without its traps."""
 
 import asyncio
+import contextlib
 import logging
 import re
 from typing import Any
@@ -16,7 +17,7 @@ from aiortc import (
 )
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
-from aiortc.rtcsctptransport import DataChunk
+from aiortc.rtcsctptransport import Chunk, DataChunk
 from aiortc.sdp import SessionDescription
 
 from ..errors import NegotiationError
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 ICE_CHARS = "[A-Za-z0-9+/]"  # RFC 8839 section 5.4
 UFRAG, PASSWORD = re.compile(ICE_CHARS + "{4,256}"), re.compile(ICE_CHARS + "{22,256}")
+
+LATE = 10.0
+"""Seconds that a connection has to close by itself, once it has taken longer than it should."""
 
 SCTP_TOLERANCE = 64 * 1024
 MAX_STREAMS = 64
@@ -108,6 +112,7 @@ class PeerConnection(RTCPeerConnection):
         super()._RTCPeerConnection__createSctpTransport()  # type: ignore[misc]
         if self.sctp is not None:
             _survive_bad_messages(self.sctp)
+            _survive_broken_path(self.sctp)
 
     async def _RTCPeerConnection__connect(self) -> None:
         """aiortc's, which may go on while the connection closes: what it starts then is stopped."""
@@ -180,7 +185,7 @@ class PeerConnection(RTCPeerConnection):
         return next((t for t in self.getTransceivers() if t.kind == kind), None)
 
     async def close_within(self, timeout: float) -> None:
-        """Close; what has not ended by then is left to end by itself, and logged."""
+        """Close; what has not ended by then ends when it can, and is logged."""
         ice = {t.receiver.transport.transport for t in self.getTransceivers()}
         if self.sctp is not None:
             ice.add(self.sctp.transport.transport)
@@ -188,12 +193,29 @@ class PeerConnection(RTCPeerConnection):
         _, pending = await asyncio.wait({closing}, timeout=timeout)
         if pending:
             logger.warning("a peer connection took more than %g s to close", timeout)
+            late = asyncio.create_task(self._close_late(closing))
+            _late.add(late)
+            late.add_done_callback(_late.discard)
         elif error := closing.exception():
             logger.warning("closing a peer connection failed: %r", error)
         if pending or closing.exception():  # the sockets, whatever the rest waits for
-            closing.cancel()
             for transport in ice:
                 await transport.stop()
+
+    async def _close_late(self, closing: "asyncio.Future[None]") -> None:
+        """Cancelled at once, it would leave behind the tasks of all that it has yet to stop."""
+        try:
+            await asyncio.wait_for(closing, LATE)
+        except Exception as error:
+            logger.warning("a peer connection has not closed as a whole: %r", error)
+            parts = [part for t in self.getTransceivers() for part in (t.receiver, t.sender)]
+            stops = asyncio.gather(*(part.stop() for part in parts), return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stops, LATE)
+
+
+_late: set["asyncio.Task[None]"] = set()
+"""What closes the connections that take longer than they should."""
 
 
 def _ask_for_correction(transceivers: list[RTCRtpTransceiver]) -> None:
@@ -203,6 +225,28 @@ def _ask_for_correction(transceivers: list[RTCRtpTransceiver]) -> None:
         for codec in transceiver._codecs:  # our own copies, made for this connection
             if codec.name == "opus":
                 codec.parameters["useinbandfec"] = 1
+
+
+def _survive_broken_path(sctp: RTCSctpTransport) -> None:
+    """Take what cannot be sent any more for lost on its way.
+
+    aiortc's timers send in tasks of nobody's: on a path that broke a moment ago each would end in
+    an error that asyncio logs. Lost chunks are sent again, until the association is closed: what
+    was to be sent just then has set the timer once more, and it would never end.
+    """
+    send, send_again = sctp._send_chunk, sctp._t3_expired
+
+    def expired() -> None:
+        sctp._t3_handle = None
+        if sctp._association_state != sctp.State.CLOSED:
+            send_again()
+
+    async def guarded(chunk: Chunk) -> None:
+        with contextlib.suppress(ConnectionError):
+            await send(chunk)
+
+    sctp._send_chunk = guarded  # type: ignore[method-assign]
+    sctp._t3_expired = expired  # type: ignore[method-assign]
 
 
 def _survive_bad_messages(sctp: RTCSctpTransport) -> None:
