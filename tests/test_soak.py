@@ -82,4 +82,4 @@ async def test_sessions_leave_nothing_behind() -> None:
 @pytest.mark.timeout(240)
 async def test_every_session_is_accounted_for() -> None:
     """A minute of everything: each session has ended, for the reason that was given to it."""
-    fail_unless_ok(await mixed.run(mixed.Plan(seconds=45.0, at_once=6, kill_every=5.0)))
+    fail_unless_ok(await mixed.run(mixed.SHORT))

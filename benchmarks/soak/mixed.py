@@ -33,6 +33,10 @@ class Plan:
     """How much of it there may be in the last third, as a factor of the second."""
 
 
+SHORT = Plan(45.0, at_once=6, kill_every=5.0, memory=2.0)
+"""Malloc has not found its size by then."""
+
+
 async def run(plan: Plan) -> dict[str, Any]:
     """The report; raises BenchmarkError."""
     endings: Counter[str] = Counter()
