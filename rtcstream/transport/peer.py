@@ -12,6 +12,7 @@ from aiortc import (
     RTCSctpTransport,
     RTCSessionDescription,
 )
+from aiortc.exceptions import OperationError
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.rtcsctptransport import DataChunk
@@ -124,11 +125,14 @@ class PeerConnection(RTCPeerConnection):
         usable, description = read_offer(offer, self._limits)
         try:
             await self.setRemoteDescription(RTCSessionDescription(sdp=usable, type="offer"))
-        except Exception as error:  # likewise
+        except OperationError as error:
+            raise NegotiationError(extensions.NO_CODEC) from error
+        except Exception as error:  # whatever Python raises there
             raise NegotiationError(f"the offer cannot be answered: {error}") from error
         if libopus():
             _ask_for_correction(self.getTransceivers())
-        self.remote_ufrag = description.media[0].ice.usernameFragment
+        ice = description.media[0].ice
+        self.remote_ufrag = None if ice is None else ice.usernameFragment
         sections = {media.rtp.muxId: media for media in description.media}
         for transceiver in self.getTransceivers():
             if (section := sections.get(transceiver.mid or "")) is not None:
