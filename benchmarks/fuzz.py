@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from tests.fuzzing import KINDS, Case, Complaints, Failed, cases, complaints
-from tests.fuzzing_http import fuzz, served
+from tests.fuzzing_http import Server, fuzz, served
 from tests.fuzzing_sessions import all_sessions, negotiate
 from tests.leaks import Holdings
 
@@ -53,8 +53,7 @@ class Fuzzing:
 
     async def negotiate(self, seed: int, count: int) -> str:
         """Offers answered in process."""
-        accepted = 0
-        before: Holdings | None = None
+        accepted, before = 0, None
         async with all_sessions() as sessions:
             for case in of_kind("offer", seed, count):
                 failure = None
@@ -70,27 +69,33 @@ class Fuzzing:
 
     async def ask(self, seed: int, count: int) -> str:
         """Requests over HTTP."""
-        slowest, before = 0.0, None
         async with served() as server:
-            for case in of_kind("http", seed, count):
-                failure, start = None, time.perf_counter()
-                try:
-                    await fuzz(case, server)
-                except Failed as error:
-                    failure = error
-                slowest = max(slowest, time.perf_counter() - start)
-                self.note(case, failure)
-                if case.number == WARM_UP:
-                    before = Holdings.count()
+            await self._ask(server, of_kind("http", seed - 1, WARM_UP))
+        before = Holdings.count()
+        async with served() as server:
+            slowest = await self._ask(server, of_kind("http", seed, count))
             left = len(list(server.operations.sessions()))
             if not await within(ENDING, lambda: not list(server.operations.sessions())):
                 self.failures.append(f"sessions that nobody ended are there after {ENDING:g} s")
-            await self._check_left(before)
-            statuses = ", ".join(f"{count} x {each}" for each, count in server.statuses.items())
+        await self._check_left(before)
+        statuses = ", ".join(f"{n} x {each}" for each, n in server.statuses.items())
         return (
             f"{count} cases over HTTP, {statuses}; the slowest took {slowest:.2f} s; "
             f"{left} sessions that nobody ended were given up"
         )
+
+    async def _ask(self, server: Server, cases: Iterator[Case]) -> float:
+        """How long the slowest took, in seconds."""
+        slowest = 0.0
+        for case in cases:
+            failure, start = None, time.perf_counter()
+            try:
+                await fuzz(case, server)
+            except Failed as error:
+                failure = error
+            slowest = max(slowest, time.perf_counter() - start)
+            self.note(case, failure)
+        return slowest
 
     async def _check_left(self, before: Holdings | None) -> None:
         """Note the tasks, threads and descriptors that are there since."""

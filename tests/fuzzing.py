@@ -31,6 +31,8 @@ from rtcstream.transport.ice import is_usable_candidate
 from rtcstream.transport.offers import read_offer
 from tests.mutations import TOKENS, mutated, mutated_lines, mutated_token
 
+LONGEST = 64 * 1024
+"""Characters of a text: nobody is read any longer."""
 SLOWEST = 0.5
 """Seconds of a processor that the reading of one text may take."""
 
@@ -128,7 +130,7 @@ class Case(NamedTuple):
 
     def text(self) -> str:
         """The mutated text, of a kind that is one."""
-        return KINDS[self.kind].make(self.random) if self.kind in KINDS else ""
+        return KINDS[self.kind].make(self.random)[:LONGEST] if self.kind in KINDS else ""
 
     def check(self) -> bool:
         """Have the text read; whether it was accepted. Raises Failed."""
@@ -145,7 +147,7 @@ class Case(NamedTuple):
     def told(self, text: str, what: object) -> str:
         """What to say of a case that failed, with which it can be had again."""
         again = f"python -m benchmarks.fuzz --seed {self.seed} --case {self.kind}:{self.number}"
-        return f"{again}\n{what!r}\nof {text[:20_000]!r}"
+        return f"{again}\n{what!r}\nof {text[:3000]!r}"
 
 
 def make_offer(random: Random) -> str:

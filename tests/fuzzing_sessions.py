@@ -5,16 +5,22 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from unittest import mock
 
+from aiortc import RTCSessionDescription
+
 from rtcstream import Image, Samples, Stream
 from rtcstream.limits import LIFTED
 from rtcstream.negotiator import Sessions
 from rtcstream.signaling import Problem
 from rtcstream.transport.ice import LOOPBACK, IceOptions
+from rtcstream.transport.peer import PeerConnection
 from rtcstream.types import Peer
 from tests.fuzzing import Case, Failed, check_answer, check_words, controlled
+from tests.mutations import mutated_lines
 
 LONGEST = 10.0
 """Seconds that one case may take on a machine with other things to do."""
+MEETING = 0.3
+"""Seconds for a peer to connect in, and to be connected."""
 LOCAL = IceOptions(addresses=LOOPBACK, limits=LIFTED)
 
 
@@ -75,6 +81,42 @@ async def negotiate(case: Case, sessions: dict[str, Sessions]) -> bool:
     except (Exception, asyncio.CancelledError) as error:
         raise Failed(case.told(offer, error)) from error
     return True
+
+
+async def meet(case: Case, sessions: dict[str, Sessions]) -> bool:
+    """Connect a peer whose own offer is mutated, as far as that goes; whether media could flow.
+    Raises Failed."""
+    random, offer = case.random, ""
+    name = random.choice(["filter", "generator", "shared"])
+    peer = PeerConnection(LOCAL)
+    try:
+        async with asyncio.timeout(LONGEST):
+            peer.createDataChannel("rtcstream").on("open", lambda: None)
+            for kind in ("video", "audio"):
+                peer.addTransceiver(kind, "sendrecv")
+            await peer.setLocalDescription(await peer.createOffer())
+            offer = mutated_lines(peer.localDescription.sdp, random)
+            try:
+                session, answer = await sessions[name].connect(offer, {}, Peer("::1", {}), LOCAL)
+            except Problem as problem:
+                check_words(problem.detail)
+                return False
+            check_answer(offer, answer)
+            connected = asyncio.Event()
+            session.once("connected", connected.set)
+            with contextlib.suppress(
+                Exception
+            ):  # of what it never offered, it may say what it likes
+                await peer.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+                async with asyncio.timeout(MEETING):
+                    await connected.wait()
+                    await session.closed.wait()
+            await session.end("the case is over")
+            return connected.is_set()
+    except (Exception, asyncio.CancelledError) as error:
+        raise Failed(case.told(offer, error)) from error
+    finally:
+        await peer.close_within(2.0)
 
 
 def on_loopback() -> contextlib.AbstractContextManager[object]:

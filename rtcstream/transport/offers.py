@@ -112,7 +112,9 @@ def _complaints(media: MediaDescription) -> Iterator[str]:
             size = HASHES[each.algorithm.lower()]
             if not FINGERPRINT.fullmatch(each.value) or len(each.value) != 3 * size - 1:
                 yield f"has a {each.algorithm} fingerprint that is not {size} bytes in hexadecimal"
-    if media.rtp.muxId and not MID.fullmatch(media.rtp.muxId):
+    if media.rtp.muxId is None:  # aiortc's for one that has no value
+        yield "has an a=mid without a value"
+    elif media.rtp.muxId and not MID.fullmatch(media.rtp.muxId):
         yield f"has a mid that is no token: {_shown(media.rtp.muxId)}"
     if media.kind == "application":
         yield from _data_complaints(media)
