@@ -3,28 +3,27 @@
 import asyncio
 import contextlib
 import logging
-import re
 from typing import Any
 
 from aiortc import (
     InvalidStateError,
     RTCConfiguration,
     RTCIceCandidate,
-    RTCIceParameters,
     RTCPeerConnection,
     RTCSctpTransport,
     RTCSessionDescription,
 )
+from aiortc.exceptions import OperationError
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.rtcsctptransport import Chunk, DataChunk
-from aiortc.sdp import SessionDescription
 
 from ..errors import NegotiationError
 from . import extensions
 from .audio_receiver import AudioReceiver
 from .consent import Consent
-from .ice import IceOptions, gather_on, usable_offer
+from .ice import IceOptions, gather_on
+from .offers import read_offer
 from .opus import libopus
 from .ports import NoPortFree
 from .receiver import VideoReceiver
@@ -33,9 +32,6 @@ from .rtp_reader import RtpReader
 from .sender import AudioSender, VideoSender
 
 logger = logging.getLogger(__name__)
-
-ICE_CHARS = "[A-Za-z0-9+/]"  # RFC 8839 section 5.4
-UFRAG, PASSWORD = re.compile(ICE_CHARS + "{4,256}"), re.compile(ICE_CHARS + "{22,256}")
 
 LATE = 10.0
 """Seconds that a connection has to close by itself, once it has taken longer than it should."""
@@ -131,33 +127,17 @@ class PeerConnection(RTCPeerConnection):
 
     async def accept(self, offer: str) -> None:
         """Take a remote offer. Raises NegotiationError when it cannot be used."""
-        usable = usable_offer(offer, self._limits)
-        try:
-            description = SessionDescription.parse(usable)
-        except Exception as error:  # its parser meets nonsense with whatever Python raises there
-            raise NegotiationError(f"the offer is not SDP (RFC 8866): {error}") from error
-        if not description.media:
-            raise NegotiationError("the offer has no media sections")
-        if any(not media.dtls or not media.dtls.fingerprints for media in description.media):
-            raise NegotiationError("a media section of the offer has no DTLS fingerprint")
-        ices = [media.ice or RTCIceParameters() for media in description.media]
-        if not all(
-            UFRAG.fullmatch(ice.usernameFragment or "") and PASSWORD.fullmatch(ice.password or "")
-            for ice in ices
-        ):
-            raise NegotiationError(
-                "a media section of the offer has no ICE username fragment and password of 4 and "
-                "22 to 256 ICE characters (RFC 8839 section 5.4)"
-            )
-        if any(media.kind not in ("audio", "video", "application") for media in description.media):
-            raise NegotiationError("the offer has a media section of unknown kind")
+        usable, description = read_offer(offer, self._limits)
         try:
             await self.setRemoteDescription(RTCSessionDescription(sdp=usable, type="offer"))
-        except Exception as error:  # likewise
+        except OperationError as error:
+            raise NegotiationError(extensions.NO_CODEC) from error
+        except Exception as error:  # whatever Python raises there
             raise NegotiationError(f"the offer cannot be answered: {error}") from error
         if libopus():
             _ask_for_correction(self.getTransceivers())
-        self.remote_ufrag = ices[0].usernameFragment
+        ice = description.media[0].ice
+        self.remote_ufrag = None if ice is None else ice.usernameFragment
         sections = {media.rtp.muxId: media for media in description.media}
         for transceiver in self.getTransceivers():
             if (section := sections.get(transceiver.mid or "")) is not None:
