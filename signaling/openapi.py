@@ -4,7 +4,7 @@ Its paths are relative to where the stream is mounted. What the applications aro
 (`/healthz` and the like) they add themselves, as `OPENAPI_PATHS`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +19,7 @@ SDPFRAG = "application/trickle-ice-sdpfrag"
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 BOUNDS = {"integer": 2**53 - 1, "number": 1.7e308}
 TEXT = 10_000
+PLACE = r"^(0(\.[0-9]{1,9})?|1),(0(\.[0-9]{1,9})?|1)$"
 
 WHAT = {
     400: "What was sent is malformed, or a value is not accepted: the detail says which and why",
@@ -26,7 +27,8 @@ WHAT = {
     403: "The page's origin, or the name that the server was asked by, is not allowed",
     404: "There is no such session (or it is somebody else's), file or page",
     408: "The body did not come within 10 s",
-    409: "There is nothing to view yet (with `Retry-After`), or somebody sends already",
+    409: "There is nothing to view yet (with `Retry-After`), somebody sends already, or another "
+    "file is on its way",
     412: "`If-Match` or `If-Unmodified-Since` does not hold for the file",
     413: "The body is too large",
     415: "Another media type, or a compressed body",
@@ -34,6 +36,7 @@ WHAT = {
     422: "An ICE restart, or candidates of another ICE generation: open a new session",
     429: "Too many requests or sessions of this address, or wrong tokens",
     501: "The server lacks the extra `metrics`",
+    507: "The server cannot store the file",
     503: "No room, too much load, stopping: come again after `Retry-After`, or wait at `queue`",
 }
 
@@ -129,7 +132,7 @@ def _paths(controls: Iterable[Mapping[str, Any]]) -> Json:
         "/openapi.json": _json("this description", {"type": "object", "required": ["openapi"]}),
         "/queue": {"get": QUEUE},
         "/session": {
-            "post": {**OPEN, "parameters": [*map(_parameter, controls), *OPEN["parameters"]]},
+            "post": {**OPEN, "parameters": [*_parameters(controls), *OPEN["parameters"]]},
             "options": _options("Accept-Post"),
         },
         "/session/{id}": {
@@ -137,6 +140,10 @@ def _paths(controls: Iterable[Mapping[str, Any]]) -> Json:
             "patch": TRICKLE,
             "delete": CLOSE,
             "options": _options("Accept-Patch"),
+        },
+        "/session/{id}/file/{control}/{name}": {
+            "parameters": [path("id"), path("control"), path("name")],
+            "put": UPLOAD,
         },
     }
 
@@ -176,10 +183,14 @@ def _options(accept: str) -> Json:
     }
 
 
+def _parameters(controls: Iterable[Mapping[str, Any]]) -> Iterator[Json]:
+    return (_parameter(control) for control in controls if control["type"] != "file")
+
+
 def _parameter(control: Mapping[str, Any]) -> Json:
     """A control's first value, as a query parameter."""
-    kind, choices = control["type"], control["choices"]
-    schema: Json = {"type": "string" if kind == "choice" else kind}
+    kind, choices, default = control["type"], control["choices"], control["default"]
+    schema: Json = {"type": "string" if kind in ("choice", "point") else kind}
     if choices is not None:
         schema = {"type": "string", "enum": [str(choice) for choice in choices]}
     elif kind in BOUNDS:
@@ -188,7 +199,11 @@ def _parameter(control: Mapping[str, Any]) -> Json:
         schema["maximum"] = BOUNDS[kind] if high is None else high
     elif kind == "string":
         schema["maxLength"] = TEXT
-    default = str(control["default"]) if choices is not None else control["default"]
+    elif kind == "point":
+        schema["pattern"] = PLACE if default is not None else f"^$|{PLACE}"
+        default = "" if default is None else f"{default['x']},{default['y']}"
+    if choices is not None:
+        default = str(default)
     return {
         "name": control["name"],
         "in": "query",
@@ -250,7 +265,27 @@ QUEUE: Json = {
     "summary": "Stand in line: position and estimate, then a ticket; closing it gives the place up",
     "responses": {
         "200": content("Server-sent events, each with a QueueEvent as data", "text/event-stream"),
-        **problems(401, 403, 503),
+        **problems(401, 403, 429, 503),
+    },
+}
+UPLOAD: Json = {
+    "operationId": "upload",
+    "summary": "Give a control of type `file` its file, called as the path ends",
+    "requestBody": {
+        "required": True,
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    "responses": {
+        "201": content(
+            "The control's value from now on",
+            "application/json",
+            {
+                "type": "object",
+                "required": ["name", "size"],
+                "properties": {"name": {"type": "string"}, "size": {"type": "integer"}},
+            },
+        ),
+        **problems(400, 401, 403, 404, 408, 409, 413, 429, 507),
     },
 }
 

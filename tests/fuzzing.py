@@ -17,7 +17,7 @@ from aiortc.rtcicetransport import candidate_to_aioice
 from aiortc.sdp import SessionDescription
 from yarl import URL
 
-from rtcstream import Image, Live, Range, Stream, messages
+from rtcstream import File, Image, Live, MaxSize, Point, Range, Stream, messages
 from rtcstream.controls import Values
 from rtcstream.errors import ControlError, MessageError, NegotiationError
 from rtcstream.negotiator import _to_aiortc
@@ -107,6 +107,9 @@ def controlled(
     mix: Annotated[float, Range(0.0, 1.0)] = 0.5,
     text: str = "",
     hz: Live[float] = Live(440.0),
+    spot: Point = Point(0.5, 0.5),
+    target: Point | None = None,
+    clip: Annotated[File | None, MaxSize(100)] = None,
 ) -> Image:
     """A filter with a control of each type."""
     return image

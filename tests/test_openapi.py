@@ -155,6 +155,12 @@ def test_a_life_of_a_session_is_described(api: Api) -> None:
     assert trickle("a=mid:0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n") == 204
     assert trickle("a=ice-ufrag:another\r\na=mid:0\r\n") == 422
     assert trickle("nonsense") == 400
+    path = "/session/{id}/file/{control}/{name}"
+    clip = {**session, "control": "clip", "name": "clip.mp4"}
+    octets = "application/octet-stream"
+    for size, status in ((10, 201), (101, 413)):
+        sent = api.request("PUT", path, path_parameters=clip, body=b"x" * size, media_type=octets)
+        assert sent.status_code == status
     assert api.request("OPTIONS", "/session/{id}", path_parameters=session).status_code == 204
     for status in (200, 404):
         ended = api.request("DELETE", "/session/{id}", path_parameters=session)
@@ -196,7 +202,8 @@ def test_refusals_of_a_full_guarded_server_are_described() -> None:
         del session.headers["Authorization"]
         for operation in api.operations():
             if operation.path.startswith(("/session", "/stream")) and operation.method != "options":
-                case = operation.Case(path_parameters={"id": "x"}, media_type="application/sdp")
+                where = {"id": "x", "control": "x", "name": "x"}
+                case = operation.Case(path_parameters=where, media_type="application/sdp")
                 assert api.ask(case).status_code == 401
 
 
