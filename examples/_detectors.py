@@ -12,7 +12,7 @@ import numpy as np
 from rtcstream import Box
 from rtcstream.examples._boxes import decode, has_grid, letterbox, survivors
 from rtcstream.examples._faces import Faces
-from rtcstream.examples._models import INSTALL, Missing, Network, Tell, options
+from rtcstream.examples._models import INSTALL, Missing, Network, Shared, Tell, options
 
 SIDE = 640
 """Pixels that a network is given where it takes any number of them."""
@@ -116,3 +116,7 @@ def chosen(progress: Tell) -> Detector | Faces:
             f"it needs a network: name one with `-- --model FILE.onnx`, or {INSTALL} for one of "
             "faces"
         ) from None
+
+
+detector = Shared(chosen)
+"""What the examples find things by."""

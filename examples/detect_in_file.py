@@ -20,8 +20,8 @@ import av
 import numpy as np
 
 from rtcstream import Box, File, Image, Label, Live, MaxSize, Progress, Range, Stream, Text
+from rtcstream.examples._detectors import detector
 from rtcstream.examples._models import options
-from rtcstream.examples.object_detection import detector
 
 # Films only: FFmpeg would also read playlists, which name other files and hosts.
 FILMS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg"}

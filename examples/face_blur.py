@@ -8,10 +8,11 @@ It needs the ``models`` extra: pip install 'rtcstream[models]'
 import time
 from typing import Annotated, Any, Literal
 
+import cv2
+
 from rtcstream import Box, Image, Label, Progress, Range, Stream
 from rtcstream.examples._faces import Faces
 from rtcstream.examples._models import Shared
-from rtcstream.examples.privacy import privacy
 
 faces = Shared(Faces)
 
@@ -38,13 +39,21 @@ class FaceBlur:
             self.places, self.seen_at = found, now
         # Of several faces one may turn away: where it was stays hidden, too.
         places = found + self.places
-        hidden = privacy(image, mode, max(image.shape[0] // 16, 8))
+        hidden = unrecognisable(image, mode)
         if not places and all_without:
             return hidden
         for face in places:
             area = around(face, margin, image)
             image[area] = hidden[area]
         return image
+
+
+def unrecognisable(image: Image, mode: str) -> Image:
+    """The whole picture in sixteen rows of blocks, or smoothed as much."""
+    height, width = image.shape[:2]
+    blocks = cv2.resize(image, (max(16 * width // height, 1), 16), interpolation=cv2.INTER_AREA)
+    smooth = cv2.INTER_NEAREST if mode == "pixelate" else cv2.INTER_CUBIC
+    return cv2.resize(blocks, (width, height), interpolation=smooth)
 
 
 def around(face: Box, margin: float, image: Any) -> tuple[slice, slice]:

@@ -11,10 +11,7 @@ Without one it finds faces, with the ``models`` extra: pip install 'rtcstream[mo
 from typing import Annotated
 
 from rtcstream import Box, Image, Progress, Range, Stream
-from rtcstream.examples._detectors import chosen
-from rtcstream.examples._models import Shared
-
-detector = Shared(chosen)
+from rtcstream.examples._detectors import detector
 
 
 class ObjectDetection:

@@ -6,10 +6,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage import data
+from skimage import data as photographs
 
 from rtcstream import Box
 from tests.browser import FPS, HEIGHT, WIDTH
+
+_photographs: Any = photographs  # not annotated
 
 FACE = Box(249.7, 55.3, 81.9, 109.7)
 """The face in ``astronaut``, as two detectors of other kinds place it (CenterFace, YuNet's kin)."""
@@ -21,12 +23,12 @@ HEADING = Box(5, 221, 480, 38)
 
 def astronaut() -> NDArray[np.uint8]:
     """A portrait of Eileen Collins, by NASA."""
-    return on_camera(data.astronaut()[..., ::-1])
+    return on_camera(_photographs.astronaut()[..., ::-1])
 
 
 def heading() -> NDArray[np.uint8]:
     """The uppermost line of a printed page, photographed askew."""
-    return on_camera(cv2.cvtColor(data.page()[:45], cv2.COLOR_GRAY2BGR))
+    return on_camera(cv2.cvtColor(_photographs.page()[:45], cv2.COLOR_GRAY2BGR))
 
 
 def on_camera(picture: NDArray[Any]) -> NDArray[np.uint8]:

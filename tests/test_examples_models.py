@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rtcstream.examples import (
     read_text,
     track_object,
 )
+from rtcstream.examples._detectors import detector
 from rtcstream.examples._faces import Faces
 from rtcstream.examples._models import Missing, Shared
 from rtcstream.testing import TestPeer
@@ -185,7 +187,7 @@ async def test_a_film_at_full_speed(
 async def test_a_film_at_its_own_pace(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes as long as it lasts."""
     monkeypatch.setattr("sys.argv", ["detect", "--video", str(film)])
-    Shared.ask(object_detection.detector, quiet)
+    detector.ask(quiet)
     async with testing.connect(
         detect_in_file.stream, controls={"real_time": True}, timeout=40
     ) as peer:
@@ -218,9 +220,9 @@ async def test_without_the_extra(example: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("sys.argv", ["example"])
 
     def distribution(name: str) -> Any:
-        raise _models.metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(_models.metadata, "distribution", distribution)
+    monkeypatch.setattr(metadata, "distribution", distribution)
     monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
     sessions = example.stream.sessions()
     async with testing.connect(sessions) as peer:

@@ -78,6 +78,7 @@ LADDER = [
     Room("negotiator", "aiohttp aiortc"),
     Room("operations"),
     Room("exporter", "prometheus_client"),
+    Room("operations_api"),
     Room("admin", "aiohttp"),
     Room("network"),
     Room("certificate", "cryptography"),
@@ -105,6 +106,7 @@ EXAMPLES_MAY_IMPORT = {
     *("rtcstream", "rtcstream.testing"),
     *("aiohttp", "av", "cv2", "numpy"),
     "pocketsphinx",  # of the extra `speech`, on use
+    "rapidocr_onnxruntime",  # of the extra `models`, on use
 }
 
 
