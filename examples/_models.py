@@ -30,13 +30,18 @@ def packaged(distribution: str, path: str) -> Path:
 
 
 def options() -> argparse.Namespace:
-    """What follows ``--`` on the command line."""
+    """What follows ``--`` on the command line. Raises SystemExit, after a line that says why."""
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--classes", type=Path)
-    parser.add_argument("--video", type=Path)
-    parser.add_argument("--boxes", type=Path)
+    for name in ("--model", "--classes", "--video"):
+        parser.add_argument(name, type=_file, metavar="FILE")
+    parser.add_argument("--boxes", type=Path, metavar="FILE")
     return parser.parse_known_args(sys.argv[1:])[0]
+
+
+def _file(name: str) -> Path:
+    if not Path(name).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {name!r}")
+    return Path(name)
 
 
 class Shared(Generic[T]):

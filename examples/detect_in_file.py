@@ -23,6 +23,8 @@ from rtcstream import Box, File, Image, Label, Live, MaxSize, Progress, Range, S
 from rtcstream.examples._detectors import detector
 from rtcstream.examples._models import options
 
+options()  # what is wrong in it is said before anybody comes
+
 # Films only: FFmpeg would also read playlists, which name other files and hosts.
 FILMS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg"}
 SHOWN = 15

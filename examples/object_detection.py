@@ -12,6 +12,9 @@ from typing import Annotated
 
 from rtcstream import Box, Image, Progress, Range, Stream
 from rtcstream.examples._detectors import detector
+from rtcstream.examples._models import options
+
+options()  # what is wrong in it is said before anybody comes
 
 
 class ObjectDetection:
