@@ -279,6 +279,10 @@ class MediaSession(Host):
                 if self._wiring.recorder is None:
                     raise MessageError("there is nothing to record for: the stream takes no take")
                 self._wiring.record(message.on)
+            elif isinstance(message, messages.Talk):
+                if self._wiring.detector is None:
+                    raise MessageError("there are no turns here: the stream takes no Utterance")
+                self._wiring.detector.talk(message.on)
             elif isinstance(message, messages.Run):
                 self._wiring.restart(debounce=0.0)
             elif not (self._shared or self).keep(message.data, len(text)):

@@ -232,7 +232,9 @@ def _take(found: Signature) -> dict[str, Any] | None:
     take = found.take_in
     if take is None:
         return None
-    return {"kind": "turns" if take.turn else "recording", "seconds": take.seconds}
+    if take.turn is None:
+        return {"kind": "recording", "seconds": take.seconds}
+    return {"kind": "turns", "seconds": take.seconds, "pushToTalk": take.turn.push_to_talk}
 
 
 def _read(fn: Any, video: Any, audio: Any) -> list[Signature]:

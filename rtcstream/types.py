@@ -204,13 +204,17 @@ class Turn:
 
     A turn ends after ``pause`` seconds of silence; one with less than ``minimum`` seconds of
     speech is no turn; it begins ``preroll`` seconds before speech was noticed. ``interrupt``:
-    speaking again ends the answer that plays. Raises ValueError outside 0.02..10 seconds.
+    speaking again silences the answer that plays at once, and after ``minimum`` seconds it is
+    over; what was only a cough lets it go on. ``push_to_talk``: a turn is what is said while the
+    visitor holds a button, and nothing else; without, the page lets the visitor choose that.
+    Raises ValueError outside 0.02..10 seconds.
     """
 
     pause: float = 0.6
     minimum: float = 0.2
     preroll: float = 0.3
     interrupt: bool = True
+    push_to_talk: bool = False
 
     def __post_init__(self) -> None:
         for value in (self.pause, self.minimum, self.preroll):

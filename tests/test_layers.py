@@ -58,6 +58,7 @@ LADDER = [
     Room("generators"),
     Room("vad", "numpy onnxruntime"),
     Room("recording", "av numpy"),
+    Room("turns", "av numpy"),
     Room("video_recording", "av"),
     Room("wiring"),
     Room("outbox", "aiortc"),
