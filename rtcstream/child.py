@@ -259,7 +259,7 @@ class ChildWorker:
         return {
             control.name: self._live[control.name]
             if control.live
-            else control.parse(values[control.name])
+            else control.unpack(values[control.name])
             for control in self._signature.controls
         }
 
@@ -271,7 +271,7 @@ class ChildWorker:
             self._live_number = message["number"]
             for control in self._signature.controls:
                 if control.live:
-                    self._live[control.name].value = control.parse(message["values"][control.name])
+                    self._live[control.name].value = control.unpack(message["values"][control.name])
 
     def _of_picture(self, request: Message) -> Message:
         width, height = request["size"]

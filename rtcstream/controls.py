@@ -10,13 +10,16 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from .errors import ControlError
-from .types import Label, Live, Point, Range
+from .types import File, Label, Live, MaxSize, Point, Range
 
 MAX_TEXT = 10_000
 """The longest text that a control takes, in characters."""
+MAX_FILE = 100 << 20
+"""Bytes of a file, where nothing else is said."""
 MAX_VALUES = 60_000
 """All values together, in bytes of JSON: their acknowledgement is one message."""
 MAX_INTEGER = 2**53 - 1
@@ -27,7 +30,9 @@ _NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][
 
 
 EnumType: TypeAlias = type[enum.Enum]
-ControlType: TypeAlias = Literal["choice", "integer", "number", "boolean", "string", "point"]
+ControlType: TypeAlias = Literal[
+    "choice", "integer", "number", "boolean", "string", "point", "file"
+]
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,28 @@ class Control:
             value = next((choice for choice in self.choices if str(choice) == text), text)
         elif self.type == "point":
             value = _point_of(text)
+        elif self.type == "file" and not text:  # all that a query can say of one
+            value = None
         return self.parse(value)
 
     def to_json(self, value: Any) -> Any:
         if isinstance(value, Point):
             return {"x": value.x, "y": value.y}
+        if isinstance(value, File):
+            return {"name": value.name, "size": value.size}
         return value.name if isinstance(value, enum.Enum) else value
+
+    def pack(self, value: Any) -> Any:
+        """A value in JSON for a process of our own, which ``unpack`` takes; no visitor's does."""
+        if isinstance(value, File):
+            return [str(value.path), value.name, value.size]
+        return self.to_json(value)
+
+    def unpack(self, data: Any) -> Any:
+        if self.type == "file" and data is not None:
+            path, name, size = data
+            return File(Path(path), name, size)
+        return self.parse(data)
 
     def describe(self) -> dict[str, Any]:
         """The control's entry in ``stream.json``."""
@@ -158,6 +179,10 @@ def _point(control: Control, value: Any) -> Point:
     raise control.reject(value, 'a place in the picture, {"x": 0..1, "y": 0..1}')
 
 
+def _file(control: Control, value: Any) -> None:
+    raise control.reject(value, "null, or uploaded by PUT at ./session/ID/file/" + control.name)
+
+
 def _within(control: Control) -> str:
     return "" if control.minimum is None else f" from {control.minimum} to {control.maximum}"
 
@@ -178,10 +203,11 @@ _PARSERS: dict[str, Callable[[Control, Any], Any]] = {
     "integer": _integer,
     "number": _number,
     "point": _point,
+    "file": _file,
 }
 
 ACCEPTED = (
-    "Literal['a', 'b'], an Enum, bool, int, float, str, Point, "
+    "Literal['a', 'b'], an Enum, bool, int, float, str, Point, File | None, "
     "Annotated[int, Range(1, 20)] or Annotated[float, Range(0.0, 1.0)]"
 )
 
@@ -200,11 +226,15 @@ def describe(name: str, annotation: Any, default: Any) -> Control:
         default = default.value
     span = _only(options, Range)
     label = _only(options, Label)
-    unknown = [o for o in options if not isinstance(o, Range | Label)]
+    size = _only(options, MaxSize)
+    unknown = [o for o in options if not isinstance(o, Range | Label | MaxSize)]
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is not an option of a control; there are Range and Label")
+        raise ValueError(
+            f"{unknown[0]!r} is not an option of a control; there are Range, Label and MaxSize"
+        )
 
-    control = _from_type(name, label.text if label else in_words(name), annotation, span)
+    words = label.text if label else in_words(name)
+    control = _from_type(name, words, annotation, span, size)
     control = replace(control, live=live)
     if control.members is not None and isinstance(default, control.members):
         return replace(control, default=default)
@@ -218,18 +248,27 @@ def known(annotation: Any) -> bool:
     """Whether a parameter of this type could be a control, given a default."""
     inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     return (
-        inner in (bool, int, float, str, Point)
+        inner in (bool, int, float, str, Point, File, Point | None, File | None)
         or get_origin(inner) is Literal
         or (isinstance(inner, type) and issubclass(inner, enum.Enum))
     )
 
 
-def _from_type(name: str, label: str, annotation: Any, span: Range | None) -> Control:
+def _from_type(
+    name: str, label: str, annotation: Any, span: Range | None, size: MaxSize | None
+) -> Control:
     if span is not None and annotation not in (int, float):
         raise ValueError(f"{span!r} goes with int or float only")
+    if size is not None and annotation != (File | None):
+        raise ValueError(f"{size!r} goes with `File | None` only")
+    if annotation is File:
+        raise ValueError("there is no file at first: write `File | None = None`")
+    if annotation == (File | None):
+        most = MAX_FILE if size is None else size.bytes
+        return Control(name, label, "file", None, maximum=most, optional=True)
     if annotation is Point:
         return Control(name, label, "point", None)
-    if set(get_args(annotation)) == {Point, type(None)}:
+    if annotation == (Point | None):
         return Control(name, label, "point", None, optional=True)
     if annotation is bool:
         return Control(name, label, "boolean", None)
@@ -306,6 +345,16 @@ class Values:
         self._replace(self._fitting(newer))
         self._seqs.update({(setter, name): seq for name in newer})
         return any(newer[name] != before[name] for name in newer if name not in self._live)
+
+    def file_control(self, name: str) -> Control | None:
+        """The control of this name, if it takes files."""
+        control = self._controls.get(name)
+        return control if control is not None and control.type == "file" else None
+
+    def place(self, name: str, file: File) -> bool:
+        """Take a file that was uploaded; returns whether its control is not ``Live``."""
+        self._replace({**self._values, name: file})
+        return name not in self._live
 
     def forget(self, setter: str) -> None:
         """Nothing more comes from there."""

@@ -140,11 +140,12 @@ class Gate:
         session.once("closed", leave)
 
     def middleware(self, *, alone: bool = False) -> Middleware:
-        """A middleware that counts POST requests; ``alone``: those that no gate before has."""
+        """A middleware that counts POST requests, and PUT; ``alone``: those that no gate before
+        has."""
 
         @web.middleware
         async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.method == "POST" and not (alone and COUNTED in request):
+            if request.method in ("POST", "PUT") and not (alone and COUNTED in request):
                 request[COUNTED] = True
                 try:
                     self.count_post(request.remote)

@@ -243,7 +243,7 @@ class RemoteCall:
         return {"values": self._in_json(now), "number": self._live_number}
 
     def _in_json(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: self._controls[name].to_json(value) for name, value in values.items()}
+        return {name: self._controls[name].pack(value) for name, value in values.items()}
 
     def _taken(
         self, worker: WorkerProcess, take: Recording | VideoRecording | None

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -31,6 +31,7 @@ from .transport.ice import IceOptions, is_usable_candidate
 from .transport.ports import NoPortFree
 from .turn import resolved
 from .types import Peer
+from .uploads import TooLarge, UploadBusy
 from .wiring import NothingToView
 
 logger = logging.getLogger("rtcstream.session")
@@ -287,6 +288,36 @@ class Sessions:
         for candidate in fragment.candidates:
             if is_usable_candidate(candidate.text.split()):
                 await found.add_candidate(_to_aiortc(candidate))
+
+    async def upload(
+        self,
+        session: str,
+        control: str,
+        name: str,
+        length: int | None,
+        chunks: AsyncIterator[bytes],
+    ) -> dict[str, Any]:
+        found = self._find(session)
+        taking = found.values.file_control(control)
+        if taking is None:
+            raise Problem(404, "No such control", "The stream has no control there for a file.")
+        most = int(taking.maximum or 0)
+        too_large = Problem(413, "File too large", f"Send at most {most} bytes.")
+        if length is not None and length > most:
+            raise too_large
+        try:
+            return await found.upload(taking, name, chunks)
+        except TooLarge:
+            raise too_large from None
+        except UploadBusy:
+            raise Problem(
+                409, "Another upload", "Wait until the control's other file is there."
+            ) from None
+        except FileNotFoundError:  # and its folder with the session
+            raise session_not_found() from None
+        except OSError as error:
+            logger.error("%s: a file could not be stored: %s", session[:6], error)
+            raise Problem(507, "No room", "The server cannot store the file now.") from None
 
     async def abandon(self, session: str) -> None:
         await self._find(session).end("nobody took the answer", lost=True)

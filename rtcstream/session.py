@@ -4,14 +4,15 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from aiortc import RTCDataChannel, RTCIceCandidate
 
 from . import logs, messages
 from .buckets import Bucket
-from .controls import Values
+from .controls import Control, Values
 from .errors import ControlError, MessageError, NegotiationError
 from .host import CLOSE_TIMEOUT, Host
 from .messages import ServerMessage, StateValue
@@ -25,6 +26,7 @@ from .signature import Signature
 from .transport.ice import IceOptions
 from .transport.peer import PeerConnection
 from .types import Peer
+from .uploads import UploadBusy, Uploads
 from .wiring import Wiring
 
 logger = logging.getLogger("rtcstream.session")
@@ -81,6 +83,8 @@ class MediaSession(Host):
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.given_up = False
+        self._uploads = Uploads()
+        self._uploading: set[str] = set()
         self.limits = ice.limits
         self._messages = Bucket(ice.limits.messages, ice.limits.message_burst)
         self._refusals = Bucket(1.0, 1)
@@ -163,6 +167,30 @@ class MediaSession(Host):
         """A trickled candidate; nothing happens once the session ends."""
         if self._closing is None:
             await self._connection.add_candidate(candidate)
+
+    async def upload(
+        self, control: Control, name: str, chunks: AsyncIterator[bytes]
+    ) -> dict[str, Any]:
+        """Take a file in as a control's value, which is returned as JSON. Raises UploadBusy,
+        TooLarge, OSError, and what ``chunks`` does."""
+        if control.name in self._uploading:
+            raise UploadBusy
+        self._uploading.add(control.name)
+        try:
+            most = int(control.maximum or 0)
+            file = await self._uploads.take(control.name, name, chunks, most)
+        finally:
+            self._uploading.discard(control.name)
+        self._time.touch()
+        if self.values.place(control.name, file):
+            self._wiring.restart(debounce=0.0)
+        if self._shared is not None:
+            self._shared.changed(None)
+        else:
+            self._post(messages.Controls(None, self.values.to_json(), self.values.revision))
+        logger.info("%s: %s is %s, %d bytes", self.id[:6], control.name, file.name, file.size)
+        value: dict[str, Any] = control.to_json(file)
+        return value
 
     # The connection's life
 
@@ -247,6 +275,7 @@ class MediaSession(Host):
             await self._outbox.drained(0.2)
         self._outbox.close()
         await self._connection.close_within(CLOSE_TIMEOUT)
+        await self._uploads.close()
         for worker in self._wiring.workers:
             if worker.running:
                 self._event_loop.call_later(CLOSE_TIMEOUT, self.note_abandoned, worker)

@@ -188,9 +188,10 @@ class SharedRun(Host):
         elif not self._entered:
             self.end_soon("nobody watches any more")
 
-    def changed(self, setter: Member) -> None:
-        """A member has set a control: the others are shown its value, soon; a slider that is moved
-        must not be a message to everybody for each of its steps."""
+    def changed(self, setter: Member | None) -> None:
+        """A member has set a control, and knows already unless it is None: the others are shown
+        its value, soon; a slider that is moved must not be a message to everybody for each of its
+        steps."""
         self._setter = setter
         if self._telling is None and not self._over:
             self._telling = self._event_loop.call_later(TELL_INTERVAL, self._tell_values)

@@ -7,6 +7,7 @@ the dtype is checked when a frame is returned, not by the type checker.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
@@ -151,6 +152,31 @@ class Point:
         """Its column and row in a picture ``(height, width[, channels])``."""
         height, width = image.shape[:2]
         return min(int(self.x * width), width - 1), min(int(self.y * height), height - 1)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that the visitor has uploaded, a control: ``video: File | None = None``.
+
+    ``path`` is where it lies, until the session ends or two newer ones have come; ``name`` what the
+    visitor calls it, to be shown; ``size`` in bytes. ``Annotated[File | None, MaxSize(bytes)]``
+    bounds it; 100 MiB without that.
+    """
+
+    path: Path
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class MaxSize:
+    """The most bytes of a ``File``. Raises ValueError unless it is 1 to 2**40."""
+
+    bytes: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.bytes, bool) or not 1 <= self.bytes <= 1 << 40:
+            raise ValueError(f"{self!r}: bytes must be from 1 to 2**40")
 
 
 @dataclass(frozen=True)

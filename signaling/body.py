@@ -1,6 +1,7 @@
 """Reads a request's body: a small text of one media type, or a `Problem`."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from aiohttp import web
 
@@ -47,6 +48,26 @@ async def read_text(request: web.Request, media_type: str, *, accept: str) -> st
         raise Problem(
             400, "Body not UTF-8", f"Send the body as UTF-8: byte {error.start} is not."
         ) from None
+
+
+async def read_chunks(request: web.Request) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it comes; how much of it is taken is the reader's to bound.
+
+    Raises `Problem` 400, or 408 where nothing more comes.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                chunk = await request.content.readany()
+        except TimeoutError:
+            raise Problem(
+                408, "Body too slow", f"Nothing came for {TIMEOUT:g} seconds; send it again."
+            ) from None
+        except (ConnectionError, web.RequestPayloadError):
+            raise Problem(400, "Body incomplete", "Send the whole body.") from None
+        if not chunk:
+            return
+        yield chunk
 
 
 async def _read(request: web.Request, limit: int) -> bytes:

@@ -1,6 +1,6 @@
 """What the HTTP routes need from whoever makes the sessions."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +51,20 @@ class Negotiator(Protocol):
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
         """Add the peer's late candidates; `Problem(404)` if the session is unknown."""
+        ...
+
+    async def upload(
+        self,
+        session: str,
+        control: str,
+        name: str,
+        length: int | None,
+        chunks: AsyncIterator[bytes],
+    ) -> Mapping[str, Any]:
+        """Take a file as the value of a session's control; returns that value, as JSON.
+
+        `name` and `length` are what the client says of it; reading `chunks` may raise `Problem`.
+        """
         ...
 
     async def abandon(self, session: str) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from .body import read_text
+from .body import read_chunks, read_text
 from .events import send_events
 from .negotiator import Negotiator, identity_of
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
@@ -81,6 +81,7 @@ def setup(
     add("/stream.json", {}, GET=routes.describe, HEAD=routes.describe)
     add("/queue", {}, GET=routes.queue)  # no HEAD: it would take a place
     add("/session", {"Accept-Post": SDP}, POST=routes.open)
+    add("/session/{id}/file/{control}/{name}", {}, PUT=routes.upload)
     add("/session/{id}", {"Accept-Patch": SDPFRAG}, PATCH=routes.trickle, DELETE=routes.close)
 
 
@@ -145,6 +146,18 @@ class _Routes:
             raise Problem(400, "Malformed fragment", f"Correct {error}.") from None
         await self._negotiator.trickle(self._session(request), fragment)
         return web.Response(status=204)
+
+    async def upload(self, request: web.Request) -> web.StreamResponse:
+        # By its path, so that `curl -T clip.mp4 .../file/video/` needs nothing else.
+        where = request.match_info
+        value = await self._negotiator.upload(
+            self._session(request),
+            where["control"],
+            where["name"],
+            request.content_length,
+            read_chunks(request),
+        )
+        return web.json_response(dict(value), status=201, headers={"Cache-Control": "no-store"})
 
     async def close(self, request: web.Request) -> web.StreamResponse:
         await self._negotiator.close(self._session(request))

@@ -1,13 +1,29 @@
-/** A live line chart of one number: the last seconds, scaled to what they hold. */
+/** A live line chart of numbers: the last seconds, scaled to what they hold. */
 
 import { fit } from "./canvas.js";
+import { COLOURS } from "./classes.js";
 
 const SECONDS = 12;
 const PAD = 6;
 
+/**
+ * @typedef {object} Plot
+ * @property {Record<string, number>} values by name, which is empty where there is one
+ * @property {number | null} [minimum] of the chart
+ * @property {number | null} [maximum]
+ * @property {string} [unit]
+ */
+
+/**
+ * @param {any} data
+ * @returns {data is Plot & { type: "plot" }}
+ */
+export const isPlot = (data) => data?.type === "plot" && typeof data.values === "object" && data.values !== null
+  && Object.values(data.values).every((value) => typeof value === "number");
+
 export class Chart {
   canvas = document.createElement("canvas");
-  /** @type {{ time: number, value: number }[]} */
+  /** @type {(Plot & { time: number })[]} */
   #points = [];
   #scheduled = false;
 
@@ -21,10 +37,10 @@ export class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#schedule());
   }
 
-  /** @param {number} value */
-  push(value) {
+  /** @param {Plot} plot */
+  push(plot) {
     const time = performance.now();
-    this.#points.push({ time, value });
+    this.#points.push({ ...plot, time });
     const oldest = time - 1000 * SECONDS;
     // One point more than is seen, so that the line enters from the edge.
     while (this.#points.length > 2 && this.#points[1].time < oldest) this.#points.shift();
@@ -46,10 +62,10 @@ export class Chart {
     if (!context || !last) return;
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const style = getComputedStyle(this.canvas);
-    const values = this.#points.map((point) => point.value);
-    let low = Math.min(...values);
-    let high = Math.max(...values);
-    if (low === high) [low, high] = [low - 1, high + 1];
+    const values = this.#points.flatMap((point) => Object.values(point.values));
+    let low = last.minimum ?? Math.min(...values);
+    let high = last.maximum ?? Math.max(...values);
+    if (low >= high) [low, high] = [low - 1, high + 1];
 
     const x = (/** @type {number} */ time) => width - PAD - ((last.time - time) / (1000 * SECONDS)) * (width - PAD);
     const y = (/** @type {number} */ value) => height - PAD - ((value - low) / (high - low)) * (height - 2 * PAD);
@@ -62,23 +78,35 @@ export class Chart {
       context.stroke();
     }
 
-    const line = new Path2D();
-    for (const { time, value } of this.#points) line.lineTo(x(time), y(value));
-    const area = new Path2D(line);
-    area.lineTo(x(last.time), height);
-    area.lineTo(x(this.#points[0].time), height);
-    const accent = style.getPropertyValue("--accent");
-    context.fillStyle = accent;
-    context.globalAlpha = 0.1;
-    context.fill(area);
-    context.globalAlpha = 1;
-    context.strokeStyle = accent;
-    context.lineWidth = 1.75;
-    context.lineJoin = "round";
-    context.stroke(line);
-    context.beginPath();
-    context.arc(x(last.time), y(last.value), 3, 0, 2 * Math.PI);
-    context.fill();
+    const names = Object.keys(last.values);
+    names.forEach((name, index) => {
+      // Bright on dark; on light, dark enough to be seen.
+      const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+      const colour = names.length === 1 ? style.getPropertyValue("--accent")
+        : dark ? COLOURS[index] : `color-mix(in srgb, ${COLOURS[index]}, black 40%)`;
+      context.fillStyle = context.strokeStyle = colour;
+      const points = this.#points.filter((point) => name in point.values);
+      const line = new Path2D();
+      for (const { time, values } of points) line.lineTo(x(time), y(values[name]));
+      if (names.length === 1) {
+        const area = new Path2D(line);
+        area.lineTo(x(last.time), height);
+        area.lineTo(x(points[0].time), height);
+        context.globalAlpha = 0.1;
+        context.fill(area);
+        context.globalAlpha = 1;
+      }
+      context.lineWidth = 1.75;
+      context.lineJoin = "round";
+      context.stroke(line);
+      context.beginPath();
+      context.arc(x(last.time), y(last.values[name]), 3, 0, 2 * Math.PI);
+      context.fill();
+      context.font = `600 11px ${style.fontFamily}`;
+      context.textAlign = "right";
+      context.fillText(name, width - PAD - 6, y(last.values[name]) - 6);
+      context.textAlign = "left";
+    });
 
     context.fillStyle = style.getPropertyValue("--muted");
     context.font = `11px ${style.fontFamily}`;

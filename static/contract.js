@@ -3,7 +3,9 @@
  * does not load this file.
  */
 
-/** @typedef {string | number | boolean | number[]} Value what a control can hold */
+/** @typedef {{ x: number, y: number }} Place fractions of a picture's width and height */
+/** @typedef {{ name: string, size: number }} Upload a file that the server has; its size in bytes */
+/** @typedef {string | number | boolean | Place | Upload | null} Value what a control can hold */
 /** @typedef {Record<string, Value>} Values */
 /**
  * @typedef {object} ControlDescription one control, as `stream.json` describes it

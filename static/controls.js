@@ -1,17 +1,20 @@
 /** The controls of a stream: each shows the value that the server has acknowledged. */
 
 import { StreamError } from "./errors.js";
-import { WIDGETS, parseText } from "./widgets.js";
+import { WIDGETS, parseText, shown, sized } from "./widgets.js";
 
 /** @typedef {import("./contract.js").ControlDescription} Description */
 /** @typedef {import("./contract.js").Value} Value */
 /** @typedef {import("./contract.js").Values} Values */
+/** @typedef {(control: string, file: File, progress: (share: number) => void) => Promise<unknown>} Upload */
 
 export class Controls {
   /** @type {Map<string, Control>} */
   #controls = new Map();
   /** @type {((values: Values) => Promise<unknown>) | null} */
   #set = null;
+  /** @type {Upload | null} */
+  #upload = null;
   /** What the server has said in this session. @type {Values} */
   #heard = {};
 
@@ -23,10 +26,16 @@ export class Controls {
   constructor(parent, descriptions, pause) {
     parent.replaceChildren();
     for (const description of descriptions) {
-      const control = new Control(description, pause, (values) => this.#set?.(values) ?? null);
+      const control = new Control(description, pause, (values) => this.#set?.(values) ?? null,
+        (...upload) => this.#upload?.(...upload) ?? null);
       this.#controls.set(description.name, control);
       parent.append(control.element);
     }
+  }
+
+  /** Those of a place in the picture. */
+  get places() {
+    return [...this.#controls.values()].filter(({ description }) => description.type === "point");
   }
 
   /** The acknowledged values, or without a session those to begin with. */
@@ -62,14 +71,20 @@ export class Controls {
   /**
    * From now on a change goes to the server.
    * @param {(values: Values) => Promise<unknown>} set
+   * @param {Upload} upload
    * @param {Values} first what the session began with; what has changed since goes out now
    */
-  attach(set, first) {
+  attach(set, upload, first) {
     this.#set = set;
+    this.#upload = upload;
     const known = { ...first, ...this.#heard };
     for (const [name, control] of this.#controls) {
       const { value } = control;
-      if (!control.usable || value == null || value === known[name]) continue;
+      if (control.description.type === "file") {
+        void control.attach();
+        continue;
+      }
+      if (!control.usable || value == null || isSame(value, known[name])) continue;
       control.acknowledge(known[name]);
       void control.change(value);
     }
@@ -77,6 +92,7 @@ export class Controls {
 
   detach() {
     this.#set = null;
+    this.#upload = null;
     this.#heard = {};
   }
 
@@ -89,7 +105,7 @@ export class Controls {
   reset() {
     for (const control of this.#controls.values()) {
       const { usable, description } = control;
-      if (usable && description.default != null) void control.change(description.default);
+      if (usable) void control.change(description.default);
     }
   }
 
@@ -105,11 +121,21 @@ export class Controls {
   }
 }
 
+/** @param {Value} one @param {Value} other */
+const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
 /** One of them. */
 class Control {
   element = document.createElement("div");
+  /** Told of each value that is shown. @type {((value: Value) => void) | null} */
+  shown = null;
+  /** When it was last touched, ms. */
+  touched = 0;
+  /** What was chosen here, and goes into each session. @type {File | null} */
+  #file = null;
   #widget;
   #send;
+  #upload;
   #echo = document.createElement("output");
   #message = document.createElement("p");
   /** The answer to the newest value, while it is awaited. @type {Promise<unknown> | null} */
@@ -122,13 +148,15 @@ class Control {
    * @param {Description} description
    * @param {number} pause
    * @param {(values: Values) => Promise<unknown> | null} send null while there is no session
+   * @param {(...upload: Parameters<Upload>) => Promise<unknown> | null} upload
    */
-  constructor(description, pause, send) {
+  constructor(description, pause, send, upload) {
     const { name, type, label } = description;
     this.description = description;
     this.value = description.default;
     this.#pause = pause;
     this.#send = send;
+    this.#upload = upload;
     this.#widget = WIDGETS[type]?.(description) ?? null;
 
     const id = `control-${name}`;
@@ -147,14 +175,21 @@ class Control {
       return;
     }
 
-    const { input, typed, echo } = this.#widget;
+    const { input, element = wrap(input), typed, echo } = this.#widget;
     input.id = id;
     input.name = name;
     input.setAttribute("aria-describedby", this.#message.id);
-    input.addEventListener("input", () => (typed ? this.#typing() : this.#take()));
+    element.addEventListener("input", () => (typed ? this.#typing() : this.#take()));
+    element.querySelector(".clear")?.addEventListener("click", () => {
+      this.#file = null;
+      void this.change(null);
+      input.focus();
+    });
+    this.element.addEventListener("pointerdown", () => (this.touched = performance.now()));
+    this.element.addEventListener("focusin", () => (this.touched = performance.now()));
     // Enter, or leaving the field, ends the typing; what could not be read then goes.
     if (typed) input.addEventListener("change", () => (this.#timer ? this.#take() : this.#show()));
-    this.element.append(title, ...(echo ? [this.#echo] : []), wrap(input), this.#message);
+    this.element.append(title, ...(echo ? [this.#echo] : []), element, this.#message);
     this.#show();
   }
 
@@ -168,10 +203,11 @@ class Control {
     this.#show();
   }
 
-  /** @param {string} message */
-  complain(message) {
+  /** @param {string} message @param {boolean} [well] whether it is no complaint */
+  complain(message, well = false) {
     this.#message.textContent = message;
-    this.#widget?.input.setAttribute("aria-invalid", String(Boolean(message)));
+    this.#message.toggleAttribute("data-well", well);
+    this.#widget?.input.setAttribute("aria-invalid", String(Boolean(message) && !well));
   }
 
   /** @param {Value} value */
@@ -202,9 +238,39 @@ class Control {
     this.#timer = setTimeout(() => this.#take(), this.#pause);
   }
 
+  /** Has the server have the file that was chosen, in a session that has just begun. */
+  async attach() {
+    if (this.#file) await this.#give(this.#file);
+  }
+
+  /** @param {File} file */
+  async #give(file) {
+    const { name, maximum } = this.description;
+    if (maximum != null && file.size > maximum) {
+      return this.complain(`${file.name} has ${sized(file.size)}: at most ${sized(maximum)} are taken.`);
+    }
+    this.#file = file;
+    const percent = (/** @type {number} */ share) => this.complain(`Uploading: ${Math.round(100 * share)}%`, true);
+    const answer = (this.#answer = this.#upload(name, file, percent));
+    this.#show();
+    if (!answer) return this.complain("It is uploaded when the session starts.", true);
+    let complaint = "";
+    try {
+      this.value = /** @type {Value} */ (await answer);
+    } catch (error) {
+      complaint = /** @type {Error} */ (error).message;
+    }
+    if (this.#answer !== answer) return;
+    this.#answer = null;
+    this.complain(complaint);
+    this.#show();
+  }
+
   #take() {
     clearTimeout(this.#timer);
     this.#timer = 0;
+    const file = this.#widget?.input instanceof HTMLInputElement && this.#widget.input.files?.[0];
+    if (file) return void this.#give(file);
     try {
       void this.change(/** @type {import("./widgets.js").Widget} */ (this.#widget).read());
     } catch (error) {
@@ -214,14 +280,11 @@ class Control {
 
   /** The figure is always the acknowledged one; the input is the person's own while it is being changed. */
   #show() {
-    this.#echo.value = format(this.value);
+    const nothing = this.#file ? "chosen" : this.description.type === "point" ? "click the picture" : "none";
+    this.#echo.value = this.value === null ? nothing : shown(this.value);
+    this.shown?.(this.value);
     if (!this.#answer && !this.#timer) this.#widget?.write(this.value);
   }
-}
-
-/** @param {Value} value */
-function format(value) {
-  return typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value);
 }
 
 /** A select needs something around it to draw its arrow on. @param {HTMLElement} input */

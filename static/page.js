@@ -65,6 +65,7 @@ async function load() {
   find("description").textContent = description.description;
   results = new Results(find("results"), stage.arrange(description, find("results")));
   controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
+  stage.pointAt(controls.places);
   find("controls-card").hidden = description.controls.length === 0;
   find("everybodys").hidden = !description.shared;
   find("watch").querySelector("span").textContent = SHARED.follow(description.inputs);
@@ -114,8 +115,12 @@ async function start(watch, resuming = false) {
     if (resumed !== null && performance.now() - resumed > AT_ONCE) notices.remove("time");
     else if (resumed !== null) notices.show("time", "info", TIME_IS_UP.on);
     resumed = null; // what it may have to wait for later on is another matter
-    controls?.attach((changed) => stream.set(changed), first);
-    readout.start(() => stream.getStats());
+    controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
+    readout.start(async () => {
+      const measured = await stream.getStats();
+      stage.overlay?.age?.measured({ roundTrip: measured?.roundTrip });
+      return measured;
+    });
     devices.enabled = true;
     find("record").hidden = !records();
   } catch (error) {
@@ -231,6 +236,7 @@ stream.on("connectionstatechange", (state) => {
 stream.on("reconnecting", (attempt) => {
   lost.show(attempt);
   bar.showStatus("disconnected");
+  stage.overlay?.clear(); // the next one's frames have times of their own
   controls?.detach(); // what is changed meanwhile is what the next session begins with
   find("state").textContent = "";
   bar.showTime(null);
@@ -239,7 +245,7 @@ stream.on("reconnecting", (attempt) => {
 });
 stream.on("reconnected", () => {
   lost.hide();
-  controls?.attach((changed) => stream.set(changed), first);
+  controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
   find("record").hidden = !records();
 });
 stream.on("track", (track) => {
@@ -263,6 +269,7 @@ stream.on("log", (message) => {
 });
 stream.on("stats", (stats) => {
   readout.hear(stats);
+  stage.overlay?.age?.measured({ function: stats.function_ms });
   waterfall.show(stats.stages ?? {});
 });
 stream.on("state", ({ value }) => {

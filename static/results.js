@@ -1,11 +1,12 @@
-/** What the function returned beside pictures: text, numbers as a chart, boxes on the picture, JSON. */
+/** What the function returned beside pictures: text, numbers as a chart, drawings on the picture, JSON. */
 
-import { Chart, short } from "./chart.js";
-import { isBoxes } from "./overlay.js";
+import { Chart, isPlot, short } from "./chart.js";
+import { isDrawings } from "./drawings.js";
+import { Legend } from "./legend.js";
 
 /** @typedef {import("./contract.js").ResultMessage} ResultMessage */
 /** @typedef {{ element: HTMLElement, show: (data: any, message: ResultMessage) => void }} View */
-/** @typedef {"text" | "number" | "boxes" | "json"} Kind */
+/** @typedef {"text" | "number" | "drawings" | "json"} Kind */
 
 export class Results {
   #parent;
@@ -21,7 +22,7 @@ export class Results {
    */
   constructor(parent, overlay) {
     this.#parent = parent;
-    this.#views = { text, number, json, boxes: (name) => boxes(name, overlay) };
+    this.#views = { text, number, json, drawings: (name) => drawings(name, overlay) };
   }
 
   /** @param {ResultMessage} message */
@@ -52,7 +53,7 @@ export class Results {
 }
 
 /** For a result without a name. @type {Record<Kind, string>} */
-const TITLES = { text: "Text", number: "Number", boxes: "Boxes", json: "Data" };
+const TITLES = { text: "Text", number: "Number", drawings: "Found", json: "Data" };
 
 /** @param {unknown} data */
 const isEmpty = (data) => Array.isArray(data) && data.length === 0;
@@ -63,8 +64,8 @@ const isEmpty = (data) => Array.isArray(data) && data.length === 0;
  */
 function kindOf(data) {
   if (typeof data === "string") return "text";
-  if (typeof data === "number") return "number";
-  return isBoxes(data) ? "boxes" : "json";
+  if (typeof data === "number" || isPlot(data)) return "number";
+  return isDrawings(data) ? "drawings" : "json";
 }
 
 /** @type {(name: string) => View} */
@@ -95,29 +96,34 @@ function number(name) {
   return {
     element,
     show: (data) => {
-      body.textContent = short(data);
-      chart.push(data);
+      /** @type {import("./chart.js").Plot} */
+      const plot = isPlot(data) ? data : { values: { "": data } };
+      const words = Object.entries(plot.values).map(([each, value]) =>
+        [each, short(value), plot.unit].filter(Boolean).join(" "));
+      body.textContent = words.join(", ");
+      chart.push(plot);
     },
   };
 }
 
 /** @type {(name: string, overlay: import("./overlay.js").Overlay) => View} */
-function boxes(name, overlay) {
-  const { element, body } = frame(name, "p");
+function drawings(name, overlay) {
+  const { element, body } = frame(name, "div");
+  const legend = new Legend(body, (label) => overlay.classes.colour(label));
   return {
     element,
     show: (data, { pts }) => {
-      /** @type {import("./overlay.js").Box[]} */
+      /** @type {import("./drawings.js").Drawing[]} */
       const all = Array.isArray(data) ? data : [data];
       overlay.show(name, all, pts);
-      body.textContent = all.map(({ label }) => label || "box").join(", ") || "none";
+      legend.show(all, overlay.isBlind);
     },
   };
 }
 
 /**
  * @param {string} name
- * @param {"p" | "pre"} tag
+ * @param {"p" | "pre" | "div"} tag
  */
 function frame(name, tag) {
   const element = document.createElement("article");

@@ -105,6 +105,18 @@ export class RtcStream extends EventTarget {
   }
 
   /**
+   * Gives a control of type `file` its file, and resolves with its name and size as the server has them.
+   * @param {string} control
+   * @param {File} file
+   * @param {(share: number) => void} [progress] told how much of it has gone, from 0 to 1
+   */
+  async upload(control, file, progress) {
+    const resource = this.#channel && this.#life.connection?.resource;
+    if (!resource) throw new StreamError("not-started", "The session has ended.");
+    return resource.upload(control, file, progress);
+  }
+
+  /**
    * Sends anything that JSON can say to the stream's function.
    * @param {unknown} data
    */

@@ -2,6 +2,8 @@
 
 import { StreamError, problem } from "./errors.js";
 import { standInLine } from "./queue.js";
+import { put } from "./upload.js";
+import { textOf } from "./widgets.js";
 
 /** @typedef {import("./contract.js").Values} Values */
 /** @typedef {import("./contract.js").Description} Description */
@@ -16,7 +18,7 @@ export class Signaling {
   /** Whether another attempt follows one that fails. */
   retries = false;
   #base;
-  #headers;
+  headers;
   /** @type {Description | null} */
   #known = null;
   /** @type {Promise<Description> | null} */
@@ -28,7 +30,7 @@ export class Signaling {
    */
   constructor(base, headers) {
     this.#base = base;
-    this.#headers = headers;
+    this.headers = headers;
   }
 
   /** What the stream takes, gives and lets one set. Asked once, unless that failed. */
@@ -55,7 +57,7 @@ export class Signaling {
    * @param {(event: QueueEvent) => void} tell
    */
   standInLine(signal, tell) {
-    return standInLine(new URL("queue", this.#base), this.#headers, signal, tell);
+    return standInLine(new URL("queue", this.#base), this.headers, signal, tell);
   }
 
   /**
@@ -66,7 +68,10 @@ export class Signaling {
    */
   async offer(sdp, values, { resume, ticket }) {
     const url = new URL("session", this.#base);
-    for (const [name, value] of Object.entries(values)) url.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries(values)) {
+      const text = textOf(value);
+      if (text !== null) url.searchParams.set(name, text);
+    }
     const headers = {
       "Content-Type": "application/sdp",
       ...(resume && { "Rtcstream-Resume": resume }),
@@ -84,7 +89,7 @@ export class Signaling {
     const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
     let response;
     try {
-      response = await fetch(url, { ...init, headers: { ...this.#headers, ...init.headers }, signal });
+      response = await fetch(url, { ...init, headers: { ...this.headers, ...init.headers }, signal });
     } catch (cause) {
       init.signal?.throwIfAborted();
       throw new StreamError("server-gone", `The server at ${this.#base.host} does not answer.`, { cause });
@@ -98,7 +103,7 @@ export class Signaling {
     try {
       // keepalive: the request outlives the page.
       const signal = AbortSignal.timeout(DELETE_MS);
-      await fetch(location, { method: "DELETE", headers: this.#headers, keepalive: true, signal });
+      await fetch(location, { method: "DELETE", headers: this.headers, keepalive: true, signal });
     } catch {
       // The server is gone, and the session with it; one that lives on misses our consent within 15 s (RFC 7675).
     }
@@ -153,6 +158,16 @@ export class Resource {
     };
     const response = await this.#signaling.fetch(this.#location, { method: "PATCH", headers, body, signal });
     this.#etag = response.headers.get("ETag") ?? this.#etag;
+  }
+
+  /**
+   * @param {string} control
+   * @param {File} file
+   * @param {(share: number) => void} [progress] told how much of it has gone, from 0 to 1
+   */
+  upload(control, file, progress) {
+    const [where, name] = [control, file.name || "file"].map(encodeURIComponent);
+    return put(`${this.#location}/file/${where}/${name}`, file, this.#signaling.headers, progress);
   }
 
   delete() {

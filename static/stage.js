@@ -1,14 +1,15 @@
 /** The pictures, or what stands for them: how they are laid out, mirrored, filled and played. */
 
 import { Overlay } from "./overlay.js";
+import { Pointing } from "./pointing.js";
 import { Waveform } from "./waveform.js";
 
 /** @typedef {"beside" | "unified"} View */
 /** @typedef {"both" | "camera" | "result" | "sound" | "data"} Media what there is to be seen */
 
 export class Stage {
-  /** @type {Overlay | null} */
-  #overlay = null;
+  /** Over the picture that results belong to, once it is arranged. @type {Overlay | null} */
+  overlay = null;
   #root;
   #preview;
   #output;
@@ -19,6 +20,8 @@ export class Stage {
   #shows;
   #frame;
   #waveform;
+  /** @type {Pointing[]} */
+  #pointings = [];
   /** @type {Media} */
   #media = "both";
 
@@ -63,11 +66,23 @@ export class Stage {
     this.#output.muted = !outputs.includes("audio");
     this.view = media === "both" && matchMedia("(min-width: 60rem)").matches ? "beside" : "unified";
     const video = result ? this.#output : this.#preview;
-    const canvas = document.createElement("canvas");
-    canvas.ariaHidden = "true";
-    video.after(canvas);
-    this.#overlay = new Overlay(canvas, video);
-    return this.#overlay;
+    this.overlay = new Overlay(video, !result);
+    return this.overlay;
+  }
+
+  /**
+   * Lets the pictures be pointed at, for the control that was touched last.
+   * @param {{ touched: number, shown: ((value: any) => void) | null, change: (value: any) => void, value: any }[]} places
+   */
+  pointAt(places) {
+    if (!places.length) return;
+    const newest = () => places.reduce((one, other) => (other.touched > one.touched ? other : one));
+    const videos = this.#media === "both" ? [this.#preview, this.#output]
+      : [this.#media === "camera" ? this.#preview : this.#output];
+    this.#pointings = videos.map((video) => new Pointing(video, this, (place) => newest().change(place)));
+    const show = () => this.#pointings.forEach((each) => each.show(newest().value));
+    for (const each of places) each.shown = show;
+    show();
   }
 
   get view() {
@@ -86,7 +101,8 @@ export class Stage {
   set mirrored(/** @type {boolean} */ mirrored) {
     if (mirrored) this.#root.dataset.mirrored = "";
     else delete this.#root.dataset.mirrored;
-    if (this.#overlay) this.#overlay.mirrored = mirrored;
+    if (this.overlay) this.overlay.mirrored = mirrored;
+    for (const each of this.#pointings) each.draw();
   }
 
   /** @param {MediaStream | null} stream */
@@ -99,7 +115,7 @@ export class Stage {
     if (this.player.srcObject !== media) this.player.srcObject = media;
     this.#tapToPlay.hidden = true;
     if (media) return;
-    this.#overlay?.clear();
+    this.overlay?.clear();
     this.#waveform.clear();
     this.#frame.classList.remove("heard");
   }

@@ -5,6 +5,7 @@
 /**
  * @typedef {object} Widget
  * @property {HTMLInputElement | HTMLSelectElement} input
+ * @property {HTMLElement} [element] what holds it and more; without, there is nothing else
  * @property {boolean} [typed] whether a value is typed, and so counts only after a pause
  * @property {() => Value} read throws what to write instead
  * @property {(value: Value) => void} write
@@ -18,8 +19,8 @@ export const WIDGETS = {
   number: numeric,
   boolean: toggle,
   string: text,
-  point: null,
-  file: null,
+  point: place,
+  file: upload,
 };
 
 /**
@@ -30,6 +31,8 @@ export const WIDGETS = {
  */
 export function parseText({ type, minimum, maximum, choices }, text) {
   if (type === "string") return text;
+  if (type === "file") throw new Error("a file is chosen on the page");
+  if (type === "point") return parsePlace(text);
   if (type === "boolean" && (text === "true" || text === "false")) return text === "true";
   if (type === "boolean") throw new Error("true or false is needed");
   if (type === "choice") {
@@ -43,6 +46,37 @@ export function parseText({ type, minimum, maximum, choices }, text) {
   if (value < (minimum ?? -Infinity)) throw new Error(`at least ${minimum} is needed`);
   if (value > (maximum ?? Infinity)) throw new Error(`at most ${maximum} is possible`);
   return value;
+}
+
+/** @param {string} text */
+function parsePlace(text) {
+  const [x, y, ...more] = text.split(",").map((part) => (part.trim() ? Number(part) : NaN));
+  if (!more.length && [x, y].every((share) => share >= 0 && share <= 1)) return { x, y };
+  throw new Error("two numbers from 0 to 1 with a comma between them are needed");
+}
+
+/**
+ * A value's text in a query string; null for what cannot be there.
+ * @param {Value} value
+ */
+export function textOf(value) {
+  if (value === null) return "";
+  if (typeof value !== "object") return String(value);
+  return "x" in value ? `${value.x},${value.y}` : null;
+}
+
+/** For people. @param {Value} value */
+export function shown(value) {
+  if (typeof value === "number") return String(Number(value.toPrecision(6)));
+  if (value === null || typeof value !== "object") return String(value);
+  if ("x" in value) return `${Math.round(100 * value.x)}% across, ${Math.round(100 * value.y)}% down`;
+  return `${value.name}, ${sized(value.size)}`;
+}
+
+/** @param {number} bytes */
+export function sized(bytes) {
+  if (bytes < 1000) return `${bytes} bytes`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toPrecision(3)} kB` : `${(bytes / 1e6).toPrecision(3)} MB`;
 }
 
 /**
@@ -122,6 +156,66 @@ function text() {
       if (input.value !== value) input.value = String(value);
     },
   };
+}
+
+/**
+ * A place in the picture: pointed at there, or by keys here.
+ * @param {Control} control
+ * @returns {Widget}
+ */
+function place({ default: preset }) {
+  const box = document.createElement("span");
+  box.className = "place";
+  const [across, down] = ["Across", "Down"].map((words) => {
+    const range = element("range");
+    range.max = "1";
+    range.step = "0.01";
+    range.ariaLabel = words;
+    range.addEventListener("input", () => fill(range));
+    return range;
+  });
+  box.append(across, down);
+  if (preset === null) box.append(clearing());
+  return {
+    input: across,
+    element: box,
+    echo: true,
+    read: () => ({ x: across.valueAsNumber, y: down.valueAsNumber }),
+    write: (value) => {
+      const { x, y } = value && typeof value === "object" && "x" in value ? value : { x: 0.5, y: 0.5 };
+      across.valueAsNumber = x;
+      down.valueAsNumber = y;
+      [across, down].forEach(fill);
+      box.toggleAttribute("data-none", value === null);
+    },
+  };
+}
+
+/** @returns {Widget} */
+function upload() {
+  const box = document.createElement("span");
+  box.className = "upload";
+  const input = element("file");
+  box.append(input, clearing());
+  return {
+    input,
+    element: box,
+    echo: true,
+    read: () => null, // what is chosen goes by itself: see Control
+    write: (value) => {
+      if (value === null) input.value = "";
+      box.toggleAttribute("data-none", value === null);
+    },
+  };
+}
+
+/** What takes a value away. */
+function clearing() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "link clear";
+  button.textContent = "Clear";
+  return button;
 }
 
 /** @param {string} type */

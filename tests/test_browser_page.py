@@ -168,7 +168,7 @@ async def test_box_is_drawn_where_it_was_found(serve: Serve, pages: Pages) -> No
     # half less the line in the middle.
     drawn = """
     (() => {
-      const canvas = document.querySelector("#output + canvas");
+      const canvas = document.querySelector(".screen-output canvas.overlay");
       const { width, height } = canvas;
       if (!width || !height) return null;
       const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);

@@ -110,6 +110,7 @@ class Refusing:
         self.describe = sessions.describe
         self.trickle = sessions.trickle
         self.abandon = sessions.abandon
+        self.upload = sessions.upload
         self.close = sessions.close
         self.queue = sessions.queue
         self.ice_servers = sessions.ice_servers
@@ -139,6 +140,7 @@ class Unreachable:
         self.ice_servers = sessions.ice_servers
         self.owner = sessions.owner
         self.abandon = sessions.abandon
+        self.upload = sessions.upload
         self.close = sessions.close
         self.queue = sessions.queue
         self._sessions = sessions

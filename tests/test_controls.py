@@ -2,6 +2,7 @@
 
 import enum
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtcstream import ControlError, Label, Point, Range
+from rtcstream import ControlError, File, Label, Point, Range
 from rtcstream.controls import MAX_INTEGER, MAX_TEXT, Control, Values, describe
 
 # Fewer examples than usual for a quick run; no time limits, on machines that are busy.
@@ -111,7 +112,11 @@ def test_the_words_beside_a_control(name: str, annotation: Any, label: str) -> N
         (Annotated[bool, Range(0, 1)], True, "goes with int or float only"),
         (Annotated[int, Range(0, 1, 0.5)], 0, "has fractions, so write Annotated[float, Range("),
         (Annotated[int, Range(1, 2), Range(1, 3)], 1, "it has 2 Range options; keep one"),
-        (Annotated[int, "px"], 1, "'px' is not an option of a control; there are Range and Label"),
+        (
+            Annotated[int, "px"],
+            1,
+            "'px' is not an option of a control; there are Range, Label and MaxSize",
+        ),
         (Annotated[int, Range(1, 20)], 30, "its default does not fit: x must be from 1 to 20"),
         (int, 2.5, "its default does not fit: x must be a whole number, not 2.5"),
         (int, True, "its default does not fit: x must be a whole number, not True"),
@@ -432,3 +437,16 @@ def test_a_point_in_a_picture() -> None:
     assert Point(1, 1).pixel(picture) == (639, 479)
     with pytest.raises(ValueError, match="from 0 to 1"):
         Point(1.5, 0)
+
+
+def test_a_file_for_a_process_of_ours() -> None:
+    """A worker process gets a file's path, which no page learns, nor can give."""
+    control = describe("clip", File | None, None)
+    file = File(Path("/tmp/x/1.mp4"), "x.mp4", 3)
+    assert control.unpack(control.pack(file)) == file
+    assert control.unpack(control.pack(None)) is None
+    assert control.to_json(file) == {"name": "x.mp4", "size": 3}
+    for wrong in (control.pack(file), control.to_json(file), "x.mp4"):
+        with pytest.raises(ControlError, match="null, or uploaded"):
+            control.parse(wrong)
+    assert SPOT.unpack(SPOT.pack(Point(0.5, 1))) == Point(0.5, 1)

@@ -62,6 +62,7 @@ LADDER = [
     Room("video_recording", "av"),
     Room("wiring"),
     Room("outbox", "aiortc"),
+    Room("uploads"),
     Room("session_limits"),
     Room("host", "pyee"),
     Room("shared"),

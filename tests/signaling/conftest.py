@@ -66,6 +66,17 @@ class FakeNegotiator:
     async def trickle(self, session: str, fragment: Fragment) -> None:
         self._known(session).append(fragment)
 
+    async def upload(
+        self,
+        session: str,
+        control: str,
+        name: str,
+        length: int | None,
+        chunks: AsyncIterator[bytes],
+    ) -> dict[str, Any]:
+        data = b"".join([chunk async for chunk in chunks])
+        return {"session": session, "control": control, "name": name, "size": len(data)}
+
     async def abandon(self, session: str) -> None:
         await self.close(session)
 

@@ -1,0 +1,107 @@
+"""Places in the picture and files, as visitors give them to controls."""
+
+from pathlib import Path
+
+import numpy as np
+from playwright.async_api import Page, expect
+
+from rtcstream import File, Image, Point, Session, Stream
+from tests.browser import Pages
+from tests.conftest import Serve
+from tests.footage import start, stop, visit
+from tests.waiting import until
+
+
+async def place_of(page: Page, selector: str, x: float, y: float) -> tuple[float, float]:
+    """A place of an element, in pixels of the page."""
+    box = await page.locator(selector).bounding_box()
+    assert box is not None
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+async def test_pointing_at_the_picture(serve: Serve, pages: Pages) -> None:
+    """A click on either picture, mirrored or not, a drag and the keys are the function's very next
+    value, and are marked; what is cleared is None again."""
+    found: list[Point | None] = []
+
+    def mark(image: Image, target: Point | None = None, other: Point = Point(0.5, 0.5)) -> Image:
+        found.append(target)
+        if target is not None:
+            x, y = target.pixel(image)
+            image[max(y - 20, 0) : y + 20, max(x - 20, 0) : x + 20] = (0, 0, 255)
+        return image
+
+    async def pointed(x: float, y: float) -> None:
+        await until(
+            lambda: (
+                found[-1] is not None and np.allclose((found[-1].x, found[-1].y), (x, y), atol=0.01)
+            )
+        )
+
+    async with serve(Stream(mark)) as url:
+        page = await visit(pages, url + "?other=0.25,0.75")
+        await expect(page.locator('[data-control="other"] output')).to_have_text(
+            "25% across, 75% down"
+        )
+        await start(page)
+        await page.locator('[data-control="target"] input').first.focus()
+        await page.mouse.click(*await place_of(page, "#output", 0.2, 0.3))
+        await pointed(0.2, 0.3)
+        await expect(page.locator('[data-control="target"] output')).to_have_text(
+            "20% across, 30% down"
+        )
+        markers = page.locator(".screen-output .marker")
+        await expect(markers).to_be_visible()
+        await page.mouse.move(*await place_of(page, "#output", 0.5, 0.5))
+        await page.mouse.down()
+        await page.mouse.move(*await place_of(page, "#output", 0.6, 0.9))
+        await pointed(0.6, 0.9)
+        await page.mouse.up()
+        await page.mouse.move(*await place_of(page, "#output", 0.1, 0.1))
+        await page.click("#mirror")
+        await page.mouse.click(*await place_of(page, "#output", 0.2, 0.3))
+        await pointed(0.8, 0.3)
+        await page.locator('[data-control="target"] input').nth(1).focus()
+        await page.keyboard.press("End")
+        await pointed(0.8, 1.0)
+        await page.locator('[data-control="target"] .clear').click()
+        await until(lambda: found[-1] is None)
+        await expect(markers).to_be_hidden()
+        await stop(page)
+
+
+def large(path: Path) -> None:
+    with open(path, "wb") as file:
+        file.truncate(101 << 20)
+
+
+async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) -> None:
+    """A file that is chosen before the start goes up with it, one that is chosen later at once;
+    one that is too large is told of; what is cleared is None again."""
+    seen: list[tuple[str, bytes] | None] = []
+
+    def read(image: Image, session: Session, clip: File | None = None) -> Image:
+        seen.append(None if clip is None else (clip.name, clip.path.read_bytes()[:10]))
+        return image
+
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(name)
+    large(tmp_path / "large.bin")
+    async with serve(Stream(read)) as url:
+        page = await visit(pages, url)
+        chooser = page.locator('[data-control="clip"] input')
+        message = page.locator('[data-control="clip"] .control-message')
+        await chooser.set_input_files(tmp_path / "one.txt")
+        await expect(message).to_have_text("It is uploaded when the session starts.")
+        await start(page)
+        await until(lambda: seen[-1] == ("one.txt", b"one.txt"))
+        await expect(message).to_have_text("")
+        await expect(page.locator('[data-control="clip"] output')).to_have_text("one.txt, 7 bytes")
+        await chooser.set_input_files(tmp_path / "two.txt")
+        await until(lambda: seen[-1] == ("two.txt", b"two.txt"))
+        await chooser.set_input_files(tmp_path / "large.bin")
+        await expect(message).to_have_text("large.bin has 106 MB: at most 105 MB are taken.")
+        await page.locator('[data-control="clip"] .clear').click()
+        await until(lambda: seen[-1] is None)
+        await expect(message).to_have_text("")
+        await stop(page)
