@@ -103,7 +103,6 @@ class GeneratorRuns(Worker):
 
     @property
     def played(self) -> float:
-        """Seconds of the run's sound that have been sent."""
         return self._performance.played
 
     @property

@@ -346,6 +346,9 @@ class MediaSession(Host):
 
     _post = post
 
+    def played(self) -> float:
+        return sum(worker.played for worker in self._wiring.workers)
+
     # How long it may last
 
     def _has_begun(self) -> bool:

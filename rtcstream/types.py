@@ -248,6 +248,18 @@ class Turn:
                 raise ValueError(f"{self!r}: pause, minimum and preroll are 0.02 to 10 seconds")
 
 
+@dataclass(frozen=True)
+class Said:
+    """What somebody has said, a result: a list of them is shown as a conversation.
+
+    The list is all of it, each time, so that the last may grow, or be corrected. ``who`` is
+    ``"you"`` for the visitor.
+    """
+
+    who: str
+    text: str
+
+
 class Peer(NamedTuple):
     """Who is at the other end: the HTTP address that the offer came from, and its headers.
 
@@ -308,6 +320,11 @@ class Session(Protocol):
         a picture's way: ``decode``, ``wait``, ``function``, ``wait_encoder``, ``encode``, ``send``,
         and ``total``. In a shared run: ``viewers`` and ``stages``.
         """
+
+    def played(self) -> float:
+        """Seconds of its sound that a generator's run has been heard with so far: when it has been
+        interrupted, until there. Silence in between does not count; up to a tenth of a second may
+        be in the visitor's buffer still."""
 
     def close(self, reason: str = "closed by the function") -> None:
         """End the session; the page shows the reason."""

@@ -106,6 +106,7 @@ EXAMPLES_MAY_IMPORT = {
     *("rtcstream", "rtcstream.testing"),
     *("aiohttp", "av", "cv2", "numpy"),
     "pocketsphinx",  # of the extra `speech`, on use
+    "moonshine_voice",  # of the extra `conversation`, on use
 }
 
 
