@@ -149,12 +149,12 @@ class Conversation:
                     spoken.append(sentence)
                     lengths.append(len(samples) / rate)
                     # It is pulled ahead: while this is heard, the next one is written and spoken.
-                    yield (rate, samples), [*self.history, Said("it", " ".join(spoken))]
+                    yield (rate, samples), [*self.history, Said("computer", " ".join(spoken))]
             while session.played() < sum(lengths) - NEARLY:  # noqa: ASYNC110
                 await asyncio.sleep(NEARLY)
         finally:  # to its end, or interrupted: what was not heard was not said
             if answer := heard(spoken, lengths, session.played()):
-                self.history = [*self.history, Said("it", answer)]
+                self.history = [*self.history, Said("computer", answer)]
 
 
 def write(history: list[Said]) -> AsyncGenerator[str, None]:
@@ -179,7 +179,7 @@ def heard(spoken: list[str], lengths: list[float], seconds: float) -> str:
 
 def options() -> argparse.Namespace:
     """What the command line says, after ``--``."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--url", help="of a server with OpenAI's interface, with its /v1")
     parser.add_argument("--model", default="default", help="the model that is asked for there")
     return parser.parse_known_args()[0]

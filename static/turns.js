@@ -109,7 +109,7 @@ export class Turns {
     if (now === this.#held || (now && this.#button.hidden)) return;
     this.#held = now;
     this.#button.setAttribute("aria-pressed", String(now));
-    this.#button.querySelector("span")?.replaceChildren(now ? "Let go to be answered" : "Hold to talk");
+    this.#button.querySelector("span")?.replaceChildren(now ? "Listening…" : "Hold to talk");
     if (this.#live) this.#stream.turn(now);
     if (now) {
       this.#hush(true);
