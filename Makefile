@@ -1,5 +1,6 @@
 # `make run` serves the examples on http://127.0.0.1:8080, `make test` runs every check and test,
-# `make bench` every benchmark (an hour; make bench ARGS=--quick is an impression).
+# `make bench` every benchmark (an hour; make bench ARGS=--quick is an impression), `make soak` a
+# server under load for hours: 10,000 sessions, then an hour of everything that goes wrong.
 # Each sets up what it needs: Python packages in .venv, and the system packages that are missing
 # through apt-get. For another Python: make clean, then make run PYTHON=python3.13
 
@@ -11,7 +12,7 @@ TYPESCRIPT := typescript@6.0.3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: run test check bench clean system-run system-test
+.PHONY: run test check bench soak clean system-run system-test
 
 run: .venv/run.stamp
 	$(BIN)/python -m rtcstream $(ARGS)
@@ -26,6 +27,9 @@ check: .venv/test.stamp
 
 bench: .venv/test.stamp | system-test
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: .venv/test.stamp
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:
 	rm -rf .venv benchmarks/.envs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -13,12 +13,13 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from . import operations_api
 from .host import Host
 from .negotiator import Sessions
 from .operations import Operations
 from .overload import available_cores
 from .session import MediaSession
-from .signaling import PASSED_ON, SAME_ORIGIN, Problem
+from .signaling import OPENAPI_PATHS, PASSED_ON, SAME_ORIGIN, Problem
 from .signaling.hosts import host_name
 from .transport.network import network
 
@@ -122,6 +123,7 @@ def setup(app: web.Application, operations: Operations, token: str | None) -> No
     add("POST", "/admin/sign-in", routes.sign_in)
     add("POST", "/admin/sign-out", routes.sign_out)
     add("DELETE", "/admin/sessions/{id}", routes.close)
+    app[OPENAPI_PATHS] = operations_api.paths(with_admin=token is not None)
     app.middlewares.insert(0, _counting(operations))
 
 

@@ -49,6 +49,10 @@ ADMIN_TOKEN = "RTCSTREAM_ADMIN_TOKEN"
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests in progress get when the server ends."""
 
+LINGERING = 2.0
+"""Seconds for which the rest of a body that was refused is still read, or else who sends it would
+miss the answer."""
+
 
 class Servable(Protocol):
     """A ``Stream``, or anything else that makes an application."""
@@ -287,6 +291,7 @@ async def _site(
     runner = web.AppRunner(
         application,
         shutdown_timeout=SHUTDOWN_TIMEOUT,
+        lingering_time=LINGERING,
         auto_decompress=False,  # nobody has reason to compress an offer, and a bomb is small
         logger=_http_log(),
         max_line_size=options.limits.header,

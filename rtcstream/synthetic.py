@@ -96,7 +96,8 @@ def scene() -> list[NDArray[np.uint8]]:
 def encode(pictures: Sequence[NDArray[np.uint8]]) -> list[bytes]:
     """VP8, which begins with a keyframe and has no other."""
     codec: Any = av.CodecContext.create("libvpx", "w")
-    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    codec.height, codec.width = pictures[0].shape[:2]
+    codec.pix_fmt = "yuv420p"
     codec.time_base, codec.bit_rate = Fraction(1, round(FPS)), BITRATE
     codec.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
     codec.gop_size = len(pictures)

@@ -8,6 +8,7 @@ from .body import MAX_BODY, read_text
 from .forwarded import PASSED_ON, Proxies
 from .hosts import trusted_hosts
 from .negotiator import IDENTITY, Answer, Negotiator, identity_of
+from .openapi import OPENAPI_PATHS
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins, origins_of
 from .problem import Problem, session_not_found
 from .routes import setup
@@ -24,6 +25,7 @@ __all__ = [
     "CORS_ORIGINS",
     "IDENTITY",
     "MAX_BODY",
+    "OPENAPI_PATHS",
     "PASSED_ON",
     "SAME_ORIGIN",
     "Answer",

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from .hosts import host_name
+from .problem import Problem
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 QUOTED = r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t\x20-\x7e])*"'
@@ -169,7 +170,13 @@ class Proxies:
             headers = request.headers.copy()
             for name in said:
                 del headers[name]
-            if client.host and host_name(client.host):
+            if not_utf8 := [name for name, value in headers.items() if not _is_utf8(value)]:
+                return Problem(
+                    400,
+                    "Header not UTF-8",
+                    f"Send the header {not_utf8[0]!r} as ASCII, or as UTF-8.",
+                ).response()  # aiohttp could not make the request below
+            if client.host and _is_utf8(client.host) and host_name(client.host):
                 headers["Host"] = client.host
             scheme = (client.scheme or "").lower()
             made = request.clone(
@@ -181,3 +188,8 @@ class Proxies:
             return await handler(made)
 
         return believe
+
+
+def _is_utf8(value: str) -> bool:
+    """Whether a header was UTF-8: of others, aiohttp gives lone surrogates (PEP 383)."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -52,8 +52,8 @@ def trusted_hosts(hosts: Sequence[str]) -> Middleware:
         return Problem(
             403,
             "Host not known",
-            f"This server does not know itself as {header!r}. Open it by its IP address, or "
-            f"start it with --cors-origin https://{host or 'NAME'}.",
+            f"This server does not know itself as {header[:300]!a}. Open it by its IP "
+            f"address, or start it with --cors-origin https://{ascii(host[:300])[1:-1] or 'NAME'}.",
         ).response()
 
     return check

@@ -44,11 +44,12 @@ class Origins:
         origin = headers.get("Origin")
         if origin is None or self._is_own(origin, headers) or self._is_allowed(origin):
             return
+        name = "*" if origin == "null" else origin if ORIGIN.fullmatch(origin) else "ORIGIN"
         raise Problem(
             403,
             "Origin not allowed",
-            f"Pages from {origin!r} may not use this server. To allow them, start it with "
-            f"--cors-origin {'*' if origin == 'null' else origin}.",
+            f"Pages from {origin[:300]!a} may not use this server. To allow them, start it "
+            f"with --cors-origin {ascii(name[:300])[1:-1]}.",
         )
 
     def response_headers(self, headers: Mapping[str, str]) -> dict[str, str]:

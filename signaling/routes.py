@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 from .body import read_chunks, read_text
 from .events import send_events
 from .negotiator import Negotiator, identity_of
+from .openapi import OPENAPI_PATHS, described
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
 from .problem import Problem, session_not_found
 from .sdpfrag import FragmentError, parse_fragment
@@ -77,8 +78,9 @@ def setup(
     # The mount point without its slash. In an application that is not mounted, aiohttp takes
     # "" for "/", where the route above comes first.
     add("", {}, GET=routes.add_slash, HEAD=routes.add_slash)
-    add("/static/{file:.+}", {}, GET=routes.static, HEAD=routes.static)
+    add(r"/static/{file:[\s\S]+}", {}, GET=routes.static, HEAD=routes.static)
     add("/stream.json", {}, GET=routes.describe, HEAD=routes.describe)
+    add("/openapi.json", {}, GET=routes.describe_http, HEAD=routes.describe_http)
     add("/queue", {}, GET=routes.queue)  # no HEAD: it would take a place
     add("/session", {"Accept-Post": SDP}, POST=routes.open)
     add("/session/{id}/file/{control}/{name}", {}, PUT=routes.upload)
@@ -113,6 +115,11 @@ class _Routes:
         dumps = functools.partial(json.dumps, allow_nan=False)
         description = await self._negotiator.describe(request)
         return web.json_response(description, dumps=dumps, headers=NO_CACHE)
+
+    async def describe_http(self, request: web.Request) -> web.StreamResponse:
+        description = await self._negotiator.describe(request)
+        more: Mapping[str, Any] = request.config_dict.get(OPENAPI_PATHS, {})
+        return web.json_response(described(description, more), headers=NO_CACHE)
 
     async def queue(self, request: web.Request) -> web.StreamResponse:
         # Before `_guarded` adds them, which is too late for an answer that has begun.

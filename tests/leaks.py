@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+EXECUTORS = ("asyncio_", "uvloop_")
+
 
 @dataclass(frozen=True)
 class Holdings:
@@ -24,7 +26,7 @@ class Holdings:
         return cls(
             frozenset(asyncio.all_tasks()),
             # The event loop's own executor keeps its threads for the next call.
-            frozenset(t for t in threading.enumerate() if not t.name.startswith("asyncio_")),
+            frozenset(t for t in threading.enumerate() if not t.name.startswith(EXECUTORS)),
             frozenset(_descriptors()),
         )
 

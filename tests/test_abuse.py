@@ -119,7 +119,8 @@ async def test_many_rtp_sources_do_not_keep_a_session_open(
 async def test_connection_that_cannot_close_gives_its_sockets_back(
     leaks: Leaks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When a part of aiortc never stops, the sockets are freed all the same."""
+    """When a part of aiortc never stops, the sockets are freed all the same, and the rest stops."""
+    monkeypatch.setattr("rtcstream.transport.peer.LATE", 0.2)
     async with testing.connect(Stream(flip)) as peer:
         await peer.apply(scene())
     never = asyncio.Event()
@@ -133,6 +134,16 @@ async def test_connection_that_cannot_close_gives_its_sockets_back(
             await never.wait()
 
         monkeypatch.setattr(peer.session._wiring.senders[0], "stop", hang)
+    assert "took more than" in caplog.text
+
+
+async def test_connection_that_closes_late_leaves_nothing(
+    leaks: Leaks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that takes too long, as on a busy machine, still closes whole."""
+    monkeypatch.setattr("rtcstream.session.CLOSE_TIMEOUT", 0.0)
+    async with leaks(), testing.connect(Stream(flip)) as visitor:
+        await visitor.apply(scene())
     assert "took more than" in caplog.text
 
 

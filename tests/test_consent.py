@@ -9,6 +9,7 @@ import pytest
 from rtcstream import Image, Stream, testing
 from rtcstream.transport import consent
 from tests.pictures import scene
+from tests.waiting import until
 
 
 def flip(image: Image) -> Image:
@@ -56,6 +57,47 @@ async def test_silent_peer(
             assert "nothing was heard" in await ended.get()
         gc.collect()  # which is when asyncio tells of errors that nobody took
         assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+async def test_data_on_a_broken_path(caplog: pytest.LogCaptureFixture) -> None:
+    """What is to be sent again on a path that has just broken is no error that nobody takes."""
+    async with testing.connect(Stream(flip)) as peer:
+        assert peer.session is not None
+        sctp = peer.session._connection.sctp
+        assert sctp is not None
+        path: Any = sctp.transport.transport._connection
+        nominated = dict(path._nominated)
+        path._nominated.clear()
+        with pytest.raises(ConnectionError):
+            await path.send(b"")
+        peer.session.info("hello")
+        await until(lambda: sctp._sent_queue)
+        sctp._t3_expired()
+        await asyncio.sleep(0)
+        path._nominated.update(nominated)
+        sctp._t3_expired()  # as it does by itself, later
+        assert (await peer.message("log"))["message"] == "hello"
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+async def test_no_timer_outlives_its_association() -> None:
+    """Data that is in flight when the connection closes is not sent again, over and over."""
+    async with testing.connect(Stream(flip)) as peer:
+        assert peer.session is not None
+        sctp = peer.session._connection.sctp
+        assert sctp is not None
+        ice(peer).request_received = lambda *request: None
+        path: Any = sctp.transport.transport._connection
+        path._nominated.clear()
+        peer.session.info("hello")
+        await until(lambda: sctp._sent_queue)
+        sctp._t3_expired()  # sends in a task, which comes after the end
+        await sctp.stop()
+        await asyncio.sleep(0)
+        sctp._t3_expired()
+        await asyncio.sleep(0)
+        assert sctp._t3_handle is None
 
 
 async def test_peer_that_answers_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,20 @@ async def test_what_an_sctp_transport_has(connection: PeerConnection) -> None:
     assert connection.sctp._get_inbound_stream(0).reassembly == []
 
 
+async def test_how_an_sctp_transport_sends_again(connection: PeerConnection) -> None:
+    """The timer of what is to be sent again, by its handle, until the association is closed."""
+    connection.createDataChannel("rtcstream")
+    sctp = connection.sctp
+    assert sctp is not None
+    for name in ("_send_chunk", "_t3_expired"):
+        assert callable(getattr(RTCSctpTransport, name))
+    assert sctp._association_state == sctp.State.CLOSED
+    sctp._t3_start()
+    assert sctp._t3_handle is not None
+    sctp._t3_cancel()
+    assert sctp._t3_handle is None
+
+
 async def test_where_aioice_gathers(connection: PeerConnection) -> None:
     """Only the addresses that were asked for are bound, and none is resolved or asked outside."""
     connection.addTransceiver("video", "sendrecv")

@@ -79,6 +79,7 @@ LADDER = [
     Room("negotiator", "aiohttp aiortc"),
     Room("operations"),
     Room("exporter", "prometheus_client"),
+    Room("operations_api"),
     Room("admin", "aiohttp"),
     Room("network"),
     Room("certificate", "cryptography"),

@@ -184,6 +184,10 @@ def is_usable_candidate(fields: Sequence[str]) -> bool:
     """Whether a candidate's words (RFC 8839 section 5.1) name a UDP address that can be tried."""
     if len(fields) < 8 or fields[2].lower() != "udp":
         return False
+    # A port that is none ends the socket that something is sent to it from: everybody's, perhaps.
+    port = fields[5]
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536):
+        return False
     try:
         ipaddress.ip_address(fields[4])
     except ValueError:

@@ -1,29 +1,29 @@
 """aiortc's peer connection with our sender and receiver in it, and without its traps."""
 
 import asyncio
+import contextlib
 import logging
-import re
 from typing import Any
 
 from aiortc import (
     InvalidStateError,
     RTCConfiguration,
     RTCIceCandidate,
-    RTCIceParameters,
     RTCPeerConnection,
     RTCSctpTransport,
     RTCSessionDescription,
 )
+from aiortc.exceptions import OperationError
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
-from aiortc.rtcsctptransport import DataChunk
-from aiortc.sdp import SessionDescription
+from aiortc.rtcsctptransport import Chunk, DataChunk
 
 from ..errors import NegotiationError
 from . import extensions
 from .audio_receiver import AudioReceiver
 from .consent import Consent
-from .ice import IceOptions, gather_on, usable_offer
+from .ice import IceOptions, gather_on
+from .offers import read_offer
 from .opus import libopus
 from .ports import NoPortFree
 from .receiver import VideoReceiver
@@ -33,8 +33,8 @@ from .sender import AudioSender, VideoSender
 
 logger = logging.getLogger(__name__)
 
-ICE_CHARS = "[A-Za-z0-9+/]"  # RFC 8839 section 5.4
-UFRAG, PASSWORD = re.compile(ICE_CHARS + "{4,256}"), re.compile(ICE_CHARS + "{22,256}")
+LATE = 10.0
+"""Seconds that a connection has to close by itself, once it has taken longer than it should."""
 
 SCTP_TOLERANCE = 64 * 1024
 MAX_STREAMS = 64
@@ -108,6 +108,7 @@ class PeerConnection(RTCPeerConnection):
         super()._RTCPeerConnection__createSctpTransport()  # type: ignore[misc]
         if self.sctp is not None:
             _survive_bad_messages(self.sctp)
+            _survive_broken_path(self.sctp)
 
     async def _RTCPeerConnection__connect(self) -> None:
         """aiortc's, which may go on while the connection closes: what it starts then is stopped."""
@@ -126,33 +127,17 @@ class PeerConnection(RTCPeerConnection):
 
     async def accept(self, offer: str) -> None:
         """Take a remote offer. Raises NegotiationError when it cannot be used."""
-        usable = usable_offer(offer, self._limits)
-        try:
-            description = SessionDescription.parse(usable)
-        except Exception as error:  # its parser meets nonsense with whatever Python raises there
-            raise NegotiationError(f"the offer is not SDP (RFC 8866): {error}") from error
-        if not description.media:
-            raise NegotiationError("the offer has no media sections")
-        if any(not media.dtls or not media.dtls.fingerprints for media in description.media):
-            raise NegotiationError("a media section of the offer has no DTLS fingerprint")
-        ices = [media.ice or RTCIceParameters() for media in description.media]
-        if not all(
-            UFRAG.fullmatch(ice.usernameFragment or "") and PASSWORD.fullmatch(ice.password or "")
-            for ice in ices
-        ):
-            raise NegotiationError(
-                "a media section of the offer has no ICE username fragment and password of 4 and "
-                "22 to 256 ICE characters (RFC 8839 section 5.4)"
-            )
-        if any(media.kind not in ("audio", "video", "application") for media in description.media):
-            raise NegotiationError("the offer has a media section of unknown kind")
+        usable, description = read_offer(offer, self._limits)
         try:
             await self.setRemoteDescription(RTCSessionDescription(sdp=usable, type="offer"))
-        except Exception as error:  # likewise
+        except OperationError as error:
+            raise NegotiationError(extensions.NO_CODEC) from error
+        except Exception as error:  # whatever Python raises there
             raise NegotiationError(f"the offer cannot be answered: {error}") from error
         if libopus():
             _ask_for_correction(self.getTransceivers())
-        self.remote_ufrag = ices[0].usernameFragment
+        ice = description.media[0].ice
+        self.remote_ufrag = None if ice is None else ice.usernameFragment
         sections = {media.rtp.muxId: media for media in description.media}
         for transceiver in self.getTransceivers():
             if (section := sections.get(transceiver.mid or "")) is not None:
@@ -180,7 +165,7 @@ class PeerConnection(RTCPeerConnection):
         return next((t for t in self.getTransceivers() if t.kind == kind), None)
 
     async def close_within(self, timeout: float) -> None:
-        """Close; what has not ended by then is left to end by itself, and logged."""
+        """Close; what has not ended by then ends when it can, and is logged."""
         ice = {t.receiver.transport.transport for t in self.getTransceivers()}
         if self.sctp is not None:
             ice.add(self.sctp.transport.transport)
@@ -188,12 +173,29 @@ class PeerConnection(RTCPeerConnection):
         _, pending = await asyncio.wait({closing}, timeout=timeout)
         if pending:
             logger.warning("a peer connection took more than %g s to close", timeout)
+            late = asyncio.create_task(self._close_late(closing))
+            _late.add(late)
+            late.add_done_callback(_late.discard)
         elif error := closing.exception():
             logger.warning("closing a peer connection failed: %r", error)
         if pending or closing.exception():  # the sockets, whatever the rest waits for
-            closing.cancel()
             for transport in ice:
                 await transport.stop()
+
+    async def _close_late(self, closing: "asyncio.Future[None]") -> None:
+        """Cancelled at once, it would leave behind the tasks of all that it has yet to stop."""
+        try:
+            await asyncio.wait_for(closing, LATE)
+        except Exception as error:
+            logger.warning("a peer connection has not closed as a whole: %r", error)
+            parts = [part for t in self.getTransceivers() for part in (t.receiver, t.sender)]
+            stops = asyncio.gather(*(part.stop() for part in parts), return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stops, LATE)
+
+
+_late: set["asyncio.Task[None]"] = set()
+"""What closes the connections that take longer than they should."""
 
 
 def _ask_for_correction(transceivers: list[RTCRtpTransceiver]) -> None:
@@ -203,6 +205,28 @@ def _ask_for_correction(transceivers: list[RTCRtpTransceiver]) -> None:
         for codec in transceiver._codecs:  # our own copies, made for this connection
             if codec.name == "opus":
                 codec.parameters["useinbandfec"] = 1
+
+
+def _survive_broken_path(sctp: RTCSctpTransport) -> None:
+    """Take what cannot be sent any more for lost on its way.
+
+    aiortc's timers send in tasks of nobody's: on a path that broke a moment ago each would end in
+    an error that asyncio logs. Lost chunks are sent again, until the association is closed: what
+    was to be sent just then has set the timer once more, and it would never end.
+    """
+    send, send_again = sctp._send_chunk, sctp._t3_expired
+
+    def expired() -> None:
+        sctp._t3_handle = None
+        if sctp._association_state != sctp.State.CLOSED:
+            send_again()
+
+    async def guarded(chunk: Chunk) -> None:
+        with contextlib.suppress(ConnectionError):
+            await send(chunk)
+
+    sctp._send_chunk = guarded  # type: ignore[method-assign]
+    sctp._t3_expired = expired  # type: ignore[method-assign]
 
 
 def _survive_bad_messages(sctp: RTCSctpTransport) -> None:

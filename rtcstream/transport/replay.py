@@ -67,7 +67,8 @@ class ReplayPeer:
         self.stats: dict[str, Any] | None = None
         self._leaving: dict[int, float] = {}
         self._connection = _Connection(IceOptions(addresses=LOOPBACK))
-        self._connection.createDataChannel("rtcstream").on("message", self._on_message)
+        self.channel = self._connection.createDataChannel("rtcstream")
+        self.channel.on("message", self._on_message)
         # With a track of its own a transceiver has aiortc's parts, which this hooks into.
         video = self._connection.addTransceiver(
             Replay(clip, fps), "sendrecv" if "video" in inputs else "recvonly"
@@ -118,7 +119,10 @@ class ReplayPeer:
             self.latencies.append(time.monotonic() - left)
 
     def _on_message(self, text: str) -> None:
-        message = json.loads(text)
+        self.take_message(json.loads(text))
+
+    def take_message(self, message: dict[str, Any]) -> None:
+        """One of the server's on the data channel."""
         if message["type"] == "stats":
             self.stats = message
 

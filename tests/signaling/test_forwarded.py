@@ -1,5 +1,6 @@
 """Whom proxies are believed to speak for, and that nobody else is."""
 
+import asyncio
 import ipaddress
 
 import pytest
@@ -7,7 +8,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcstream.signaling import Proxies
+from rtcstream.signaling import SAME_ORIGIN, Problem, Proxies
 from rtcstream.signaling.forwarded import Hop, parse_forwarded, parse_node, parse_x_forwarded
 from tests.signaling.conftest import serving
 
@@ -155,3 +156,25 @@ async def test_request_as_the_client_made_it(trusted: list[str], believed: bool)
         answer = await (await client.get("/", headers=headers)).json()
     real = ["192.0.2.7", "https", "public.example", False]
     assert answer == (real if believed else ["127.0.0.1", "http", "inside", False])
+
+
+async def test_header_that_is_not_utf8() -> None:
+    """Beside what proxies write, a header of other bytes is a 400 that names it; it was a 500."""
+    app = web.Application(middlewares=[Proxies([]).middleware()])
+    async with serving(app) as asked:
+        reader, writer = await asyncio.open_connection(asked.host, asked.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nForwarded: for=x\r\nAccept: \xff\r\n")
+        writer.write(b"Connection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"'Accept'" in answer
+
+
+@pytest.mark.parametrize("origin", ["\udce4", "http://[::", "x" * 5000])
+def test_origin_that_is_none_is_shown_as_it_can_be(origin: str) -> None:
+    """A refusal shows an `Origin` of any bytes in ASCII, at a bearable length."""
+    with pytest.raises(Problem) as refusal:
+        SAME_ORIGIN.check({"Origin": origin, "Host": "x"})
+    assert refusal.value.detail.isascii() and len(refusal.value.detail) < 1000
