@@ -308,6 +308,10 @@ class MediaSession(Host):
                 if self._wiring.recorder is None:
                     raise MessageError("there is nothing to record for: the stream takes no take")
                 self._wiring.record(message.on)
+            elif isinstance(message, messages.Talk):
+                if self._wiring.detector is None:
+                    raise MessageError("there are no turns here: the stream takes no Utterance")
+                self._wiring.detector.talk(message.on)
             elif isinstance(message, messages.Run):
                 self._wiring.restart(debounce=0.0)
             elif not (self._shared or self).keep(message.data, len(text)):
@@ -341,6 +345,9 @@ class MediaSession(Host):
         self._outbox.post(message)
 
     _post = post
+
+    def played(self) -> float:
+        return sum(worker.played for worker in self._wiring.workers)
 
     # How long it may last
 

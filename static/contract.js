@@ -33,7 +33,8 @@
  * @property {{ identity: string, url: string }} [signedIn] who this browser has signed in as, and where that ends
  * @property {number | null} [maxFps]
  * @property {boolean} [shared] whether one run is everybody's
- * @property {{ kind: "recording" | "turns", seconds: number } | null} [take] what is taken as a whole
+ * @property {{ kind: "recording" | "turns", seconds: number, pushToTalk?: boolean, interrupts?: boolean } | null} [take]
+ *     what is taken as a whole; turns: whether by a button only, and whether they end the answer that plays
  */
 /**
  * @typedef {object} ControlsMessage all values that hold
