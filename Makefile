@@ -1,6 +1,6 @@
 # `make run` serves the examples on http://127.0.0.1:8080, `make test` runs every check and test,
 # `make bench` every benchmark (an hour; make bench ARGS=--quick is an impression), `make soak` a
-# server under load for hours: 10,000 sessions, then an hour of everything that goes wrong.
+# server under load for hours: mutated input, 10,000 sessions, an hour of everything that goes wrong.
 # Each sets up what it needs: Python packages in .venv, and the system packages that are missing
 # through apt-get. For another Python: make clean, then make run PYTHON=python3.13
 
@@ -29,6 +29,7 @@ bench: .venv/test.stamp | system-test
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: .venv/test.stamp
+	$(BIN)/python -m benchmarks.fuzz
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:
