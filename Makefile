@@ -31,6 +31,8 @@ bench: .venv/test.stamp | system-test
 soak: .venv/test.stamp
 	$(BIN)/python -m benchmarks.fuzz
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+	$(BIN)/python -m benchmarks.ghosts
+	$(BIN)/python -m benchmarks.outages
 
 clean:
 	rm -rf .venv benchmarks/.envs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -90,6 +92,7 @@ system-test:
 	need firefox-esr command -v firefox-esr; \
 	need espeak-ng command -v espeak-ng; \
 	need coturn command -v turnserver; \
+	need nginx-light sh -c 'PATH="$$PATH:/usr/sbin" command -v nginx'; \
 	if [ "$$(uname)" = Linux ]; then \
 		need libatomic1 $(call has_library,libatomic.so.1); \
 		need iproute2 command -v ip; \

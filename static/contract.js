@@ -65,7 +65,7 @@
  * @property {number | null} estimate seconds until then, as far as one can tell
  */
 /**
- * The events of a stream and what each carries in `detail`. All but the last six are
+ * The events of a stream and what each carries in `detail`. All but the last seven are
  * messages of the server, under their own type.
  * @typedef {object} StreamEvents
  * @property {ControlsMessage} controls
@@ -80,6 +80,7 @@
  * @property {{ type: "end", reason: string }} end
  * @property {MediaStreamTrack} track a track that the server sends
  * @property {RTCPeerConnectionState} connectionstatechange
+ * @property {{ silent: boolean }} silence whether nothing is heard of the server any more, which may pass by itself
  * @property {Reconnecting} reconnecting the connection was lost, or an attempt to make another has failed
  * @property {{ attempt: number }} reconnected
  * @property {QueueEvent} queue where this page stands in line

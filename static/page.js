@@ -237,6 +237,9 @@ find("reset").addEventListener("click", () => controls?.reset());
 stream.on("connectionstatechange", (state) => {
   if (started && (!lost.shown || state === "connected")) bar.showStatus(state);
 });
+stream.on("silence", ({ silent }) => {
+  if (started && !lost.shown) bar.showStatus(silent ? "silent" : "connected");
+});
 stream.on("reconnecting", (attempt) => {
   lost.show(attempt);
   bar.showStatus("disconnected");

@@ -122,7 +122,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def has_browser(item: pytest.Item) -> bool:
         opens = isinstance(item, pytest.Function) and "chromium" in item.fixturenames
-        return opens or item.path.name.startswith(("test_firefox", "test_benchmark_"))
+        return opens or item.path.name.startswith(
+            ("test_firefox", "test_benchmark_", "test_outages")
+        )
 
     items.sort(key=lambda item: not has_browser(item))
     for item in items:
