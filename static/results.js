@@ -1,7 +1,7 @@
 /** What the function returned beside pictures: text, numbers as a chart, drawings on the picture, JSON. */
 
 import { Chat, isChat } from "./chat.js";
-import { Chart, isPlot, short } from "./chart.js";
+import { Chart, colourOf, isPlot, short } from "./chart.js";
 import { isDrawings } from "./drawings.js";
 import { Legend } from "./legend.js";
 
@@ -109,9 +109,14 @@ function number(name) {
     show: (data) => {
       /** @type {import("./chart.js").Plot} */
       const plot = isPlot(data) ? data : { values: { "": data } };
-      const words = Object.entries(plot.values).map(([each, value]) =>
-        [each, short(value), plot.unit].filter(Boolean).join(" "));
-      body.textContent = words.join(", ");
+      const values = Object.entries(plot.values);
+      body.classList.toggle("legend", values.length > 1);
+      body.replaceChildren(...values.map(([each, value], index) => {
+        const item = document.createElement("span");
+        if (values.length > 1) item.style.setProperty("--swatch", colourOf(index));
+        item.textContent = [each, short(value), plot.unit].filter(Boolean).join(" ");
+        return item;
+      }));
       chart.push(plot);
     },
   };
