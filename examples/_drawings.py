@@ -61,6 +61,29 @@ def voice(seed: int, count: int = 40) -> Any:
     return words * rng.uniform(0.35, 1.0, count)
 
 
+def framed(image: Any, box: tuple[int, int, int, int], label: str, colour: Any = WARM) -> Any:
+    """A picture with a box (left, top, width, height) and its name on it."""
+    left, top, width, height = box
+    cv2.rectangle(image, (left, top), (left + width, top + height), colour, 3, cv2.LINE_AA)
+    (across, down), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.7, 2)
+    cv2.rectangle(image, (left - 1, top - down - 16), (left + across + 14, top), colour, -1)
+    place = (left + 6, top - 8)
+    cv2.putText(image, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, GROUND, 2, cv2.LINE_AA)
+    return image
+
+
+def somebody(image: Any, middle: int = 320) -> Any:
+    """Head and shoulders in front of a picture."""
+    skin, hair, coat = (150, 185, 235), (50, 60, 80), (120, 90, 70)
+    cv2.ellipse(image, (middle, 390), (130, 120), 0, 180, 360, coat, -1, cv2.LINE_AA)
+    cv2.ellipse(image, (middle, 170), (78, 96), 0, 0, 360, hair, -1, cv2.LINE_AA)
+    cv2.ellipse(image, (middle, 190), (64, 84), 0, 0, 360, skin, -1, cv2.LINE_AA)
+    for side in (-1, 1):
+        cv2.circle(image, (middle + 25 * side, 175), 7, hair, -1, cv2.LINE_AA)
+    cv2.ellipse(image, (middle, 218), (26, 16), 0, 20, 160, hair, 4, cv2.LINE_AA)
+    return image
+
+
 def drawings(scene: Any) -> dict[str, Any]:
     """A picture for each example that has no camera, by name."""
     time = np.linspace(0, 1, 2000)
@@ -75,6 +98,13 @@ def drawings(scene: Any) -> dict[str, Any]:
     strip = cv2.resize(strip, (WIDTH, HEIGHT // 3))
     repeated = blank()
     repeated[HEIGHT // 3 : 2 * HEIGHT // 3] = strip
+    hidden = somebody(scene.copy())
+    blocks = cv2.resize(hidden, (29, 16), interpolation=cv2.INTER_AREA)
+    blocks = cv2.resize(blocks, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    hidden[80:290, 235:405] = blocks[80:290, 235:405]
+    read = words(blank(), ["", "what is written"])
+    read = framed(read, (52, 154, 310, 50), "what is written 98%")
+    reel = framed(film.copy(), (372, 46, 116, 182), "balloon 93%")
     answer = bars(blank(), np.concatenate([voice(2, 18), np.zeros(4), np.zeros(18)]))
     answer = bars(answer, np.concatenate([np.zeros(22), voice(2, 18) * 0.8]), WARM)
     slow, fast = np.sin(2 * np.pi * 5 * time), np.sin(2 * np.pi * 8 * time)
@@ -87,6 +117,11 @@ def drawings(scene: Any) -> dict[str, Any]:
         "play_file": film,
         "keep_repeating_audio": bars(blank(), np.tile(voice(3, 12), 3)),
         "keep_repeating_video": repeated,
+        "object_detection": framed(somebody(scene.copy()), (250, 98, 140, 180), "face 99%"),
+        "face_blur": hidden,
+        "read_text": read,
+        "track_object": framed(scene.copy(), (372, 46, 116, 182), "target 97%", INK),
+        "detect_in_file": reel,
         "echo_bot": answer,
         "conversation": talk(blank(), ["What is the time?", "It is ten to eight."]),
         "transcribe": words(blank(), ["what you say,", "as text,", "while you say it"]),

@@ -1,9 +1,11 @@
 """A session's daemon thread for one function: started, stopped, watched."""
 
 import asyncio
+import atexit
 import queue
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from concurrent import futures
@@ -20,6 +22,9 @@ from .transport.slot import Closed
 
 # What the end of the session itself raises in the function; what else it raises then is told.
 _OF_THE_END = (Closed, SessionClosed, asyncio.CancelledError, futures.CancelledError)
+
+LAST_CALLS = 1.0
+"""Seconds that calls under way may take when the program ends."""
 
 
 class Listener(Protocol):
@@ -61,6 +66,7 @@ class Worker:
         )
         self._context = copy_context()  # in which log lines say of which session they are
         self._kept = self._over = self._waits = False
+        _workers.add(self)
         self._keeping = threading.Lock()
         self._successors: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
 
@@ -209,3 +215,17 @@ class Worker:
                 self._listener.on_raised(self.call, error)
         finally:
             self.busy_since = None
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _let_return() -> None:
+    """A daemon thread that comes back from C++ (OpenCV, onnxruntime) when the interpreter has gone
+    is cut off there, which ends the process by SIGABRT, before Python 3.14."""
+    deadline = time.monotonic() + LAST_CALLS
+    while time.monotonic() < deadline and any(
+        each.running and each.busy_since is not None for each in list(_workers)
+    ):
+        time.sleep(0.005)

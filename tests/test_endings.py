@@ -238,3 +238,40 @@ def test_a_session_outlived_by_its_function_may_still_be_spoken_to() -> None:
     session.progress(0.5)
     session.close()
     assert session.receive() == []
+
+
+LEAVES = """
+import asyncio
+import time
+import cv2
+import numpy as np
+from rtcstream import Image, Stream, testing
+
+begun = asyncio.Event()
+
+def slow(image: Image) -> Image:
+    loop.call_soon_threadsafe(begun.set)
+    until = time.monotonic() + 0.4
+    while time.monotonic() < until:
+        cv2.GaussianBlur(image, (31, 31), 0)  # in C++, without the interpreter
+    return image
+
+async def main() -> None:
+    global loop
+    loop = asyncio.get_running_loop()
+    async with testing.connect(Stream(slow)) as peer:
+        peer.send(np.zeros((480, 640, 3), np.uint8))
+        await begun.wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_program_that_ends_in_the_middle_of_a_call() -> None:
+    """A call that is in C++ as the program ends is waited for a moment: it would come back to an
+    interpreter that is gone, and abort the process."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", LEAVES), stderr=asyncio.subprocess.PIPE
+    )
+    _, stderr = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, stderr) == (0, b"")

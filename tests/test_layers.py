@@ -108,6 +108,7 @@ EXAMPLES_MAY_IMPORT = {
     *("aiohttp", "av", "cv2", "numpy"),
     "pocketsphinx",  # of the extra `speech`, on use
     "moonshine_voice",  # of the extra `conversation`, on use
+    "rapidocr_onnxruntime",  # of the extra `models`, on use
 }
 
 

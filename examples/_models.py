@@ -1,0 +1,105 @@
+"""What the examples with models share: a network, run; weights that come with packages."""
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import cv2
+
+INSTALL = "pip install 'rtcstream[models]'"
+
+T = TypeVar("T")
+Tell: TypeAlias = Callable[[float, str], None]
+"""Tells how far it is, 0..1, and what it does."""
+
+
+class Missing(RuntimeError):
+    """There are no weights; says what to install."""
+
+
+def packaged(distribution: str, path: str) -> Path:
+    """A file that a package has brought. Raises Missing where it is not installed."""
+    try:
+        return Path(str(metadata.distribution(distribution).locate_file(path)))
+    except metadata.PackageNotFoundError:
+        raise Missing(f"it needs the weights of {distribution}: {INSTALL}") from None
+
+
+def options() -> argparse.Namespace:
+    """What follows ``--`` on the command line."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--classes", type=Path)
+    parser.add_argument("--video", type=Path)
+    parser.add_argument("--boxes", type=Path)
+    return parser.parse_known_args(sys.argv[1:])[0]
+
+
+class Shared(Generic[T]):
+    """A model of all sessions, made once, for who asks first."""
+
+    def __init__(self, make: Callable[[Tell], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[T] = []
+
+    def ask(self, progress: Tell) -> T:
+        """The model. Raises Missing, and whatever else making it does."""
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make(progress))
+            return self._made[0]
+
+    def load(self, progress: Tell) -> None:
+        """Make it, for a stream's ``lifespan``; where weights are missing, each visitor is told by
+        ``ask``, and the server need not wait for them."""
+        try:
+            self.ask(progress)
+        except Missing as error:
+            progress(1, str(error))
+
+
+class Network:
+    """An ``.onnx`` file, run by onnxruntime, on an NVIDIA GPU where it can; or else by OpenCV.
+
+    Raises FileNotFoundError, or what they say of a file that they cannot read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no network {str(path)!r}")
+        self.metadata: Mapping[str, str] = {}
+        self.inputs: dict[str, list[Any]] = {}
+        """Their shapes by their names; unknown to OpenCV."""
+        self.takes_bytes = False
+        self._session: Any = None
+        self._lock = threading.Lock()
+        try:
+            import onnxruntime
+        except ImportError:
+            self._net = cv2.dnn.readNetFromONNX(str(path))
+            self._names = list(self._net.getUnconnectedOutLayersNames())
+            return
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = 3  # not what it thinks of how the network was exported
+        there = onnxruntime.get_available_providers()
+        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+        providers = [name for name in wanted if name in there]
+        self._session = onnxruntime.InferenceSession(path, settings, providers=providers)
+        self.metadata = self._session.get_modelmeta().custom_metadata_map
+        self.inputs = {each.name: each.shape for each in self._session.get_inputs()}
+        self.takes_bytes = self._session.get_inputs()[0].type == "tensor(uint8)"
+        self._names = [each.name for each in self._session.get_outputs()]
+
+    def __call__(self, *arrays: Any) -> dict[str, Any]:
+        """Its outputs by name, for its inputs in their order; from any thread."""
+        if self._session is not None:
+            given = dict(zip(self.inputs, arrays, strict=True))
+            return dict(zip(self._names, self._session.run(None, given), strict=True))
+        with self._lock:  # it keeps its input until it runs
+            self._net.setInput(arrays[0])
+            return dict(zip(self._names, self._net.forward(self._names), strict=True))
