@@ -1,6 +1,6 @@
 # `make run` serves the examples on http://127.0.0.1:8080, `make test` runs every check and test,
 # `make bench` every benchmark (an hour; make bench ARGS=--quick is an impression), `make soak` a
-# server under load for hours: 10,000 sessions, then an hour of everything that goes wrong.
+# server under load for hours: mutated input, 10,000 sessions, an hour of everything that goes wrong.
 # Each sets up what it needs: Python packages in .venv, and the system packages that are missing
 # through apt-get. For another Python: make clean, then make run PYTHON=python3.13
 
@@ -18,7 +18,7 @@ run: .venv/run.stamp
 	$(BIN)/python -m rtcstream $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: .venv/test.stamp
 	$(BIN)/ruff format --check .
@@ -29,7 +29,10 @@ bench: .venv/test.stamp | system-test
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: .venv/test.stamp
+	$(BIN)/python -m benchmarks.fuzz
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+	$(BIN)/python -m benchmarks.ghosts
+	$(BIN)/python -m benchmarks.outages
 
 clean:
 	rm -rf .venv benchmarks/.envs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -89,6 +92,7 @@ system-test:
 	need firefox-esr command -v firefox-esr; \
 	need espeak-ng command -v espeak-ng; \
 	need coturn command -v turnserver; \
+	need nginx-light sh -c 'PATH="$$PATH:/usr/sbin" command -v nginx'; \
 	if [ "$$(uname)" = Linux ]; then \
 		need libatomic1 $(call has_library,libatomic.so.1); \
 		need iproute2 command -v ip; \

@@ -14,6 +14,7 @@ from benchmarks.measure import ROOT
 QUICK = {
     "latency": ["--quick"],
     "mouth_to_ear": ["--rounds=1"],
+    "turn_taking": ["--rounds=1", "--seconds=30"],
     "cost": ["--rounds=2", "--seconds=4"],
     "loss": ["--rounds=1", "--seconds=10"],
     "narrow": ["--rounds=1", "--seconds=8"],

@@ -1,7 +1,8 @@
 """Mutated offers, candidates, queries, messages and requests, from a seeded corpus.
 
 ``python -m benchmarks.fuzz [--seed N] [--count N]``: so many texts through the parsers, a tenth
-of that through whole negotiations in process, a fiftieth over HTTP to a served application.
+of that through whole negotiations in process, a fiftieth over HTTP to a served application; half as
+many packets to sessions that are connected, and a few peers that connect with mutated offers.
 ``--case KIND:NUMBER`` has one again, of the same seed. The exit status is 1 if anything failed.
 """
 
@@ -12,15 +13,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from rtcstream import testing
 from tests.fuzzing import KINDS, Case, Complaints, Failed, cases, complaints
 from tests.fuzzing_http import Server, fuzz, served
-from tests.fuzzing_sessions import all_sessions, negotiate
+from tests.fuzzing_packets import pelt
+from tests.fuzzing_sessions import all_sessions, meet, negotiate, streams
 from tests.leaks import Holdings
 
 WARM_UP = 20
 """Cases after which all that is made once has been made."""
 ENDING = 20.0
 """Seconds for sessions that nobody ended to be given up in: they have 12 to connect."""
+PACKETS = 1500
+"""Packets to one session."""
 SHOWN = 5
 """Failures that are shown in full."""
 
@@ -66,6 +71,33 @@ class Fuzzing:
                     before = Holdings.count()
             await self._check_left(before)
         return f"{count} offers negotiated; {accepted} accepted, and ended"
+
+    async def meet(self, seed: int, count: int) -> str:
+        """Peers that connect with offers of theirs, mutated."""
+        connected = 0
+        async with all_sessions() as sessions:
+            for case in of_kind("live", seed, count):
+                failure = None
+                try:
+                    connected += await meet(case, sessions)
+                except Failed as error:
+                    failure = error
+                self.note(case, failure)
+        return f"{count} peers with mutated offers; {connected} connected, all ended"
+
+    async def pelt(self, seed: int, count: int) -> str:
+        """Packets to sessions, which still answer then."""
+        for number in range(0, count, PACKETS):
+            case = Case("packets", seed, number)
+            failure = None
+            async with testing.connect(streams()["filter"]) as peer:
+                try:
+                    await pelt(peer, case.random, min(PACKETS, count - number))
+                    await peer.set()
+                except Exception as error:
+                    failure = Failed(case.told("", error))
+            self.note(case, failure)
+        return f"{count} packets sent to sessions, encrypted and not"
 
     async def ask(self, seed: int, count: int) -> str:
         """Requests over HTTP."""
@@ -124,6 +156,8 @@ async def run(seed: int, count: int) -> list[str]:
         for told in (
             fuzzing.parse(seed, count),
             await fuzzing.negotiate(seed, count // 10),
+            await fuzzing.meet(seed, count // 400),
+            await fuzzing.pelt(seed, count // 2),
             await fuzzing.ask(seed, count // 50),
         ):
             print(f"seed {seed}: {told}", flush=True)
@@ -138,6 +172,9 @@ async def again(case: Case) -> list[str]:
             if case.kind == "http":
                 async with served() as server:
                     await fuzz(case, server)
+            elif case.kind == "live":
+                async with all_sessions() as sessions:
+                    await meet(case, sessions)
             else:
                 case.check()
                 if case.kind == "offer":
@@ -161,8 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failures = asyncio.run(run(options.seed, options.count))
     else:
         kind, _, number = options.case.partition(":")
-        if kind not in (*KINDS, "http") or not number.isdigit():
-            parser.error(f"--case is KIND:NUMBER, with one of {', '.join(KINDS)}, http")
+        if kind not in (*KINDS, "live", "http") or not number.isdigit():
+            parser.error(f"--case is KIND:NUMBER, with one of {', '.join(KINDS)}, live, http")
         failures = asyncio.run(again(Case(kind, options.seed, int(number))))
     for failure in failures[:SHOWN]:
         print(failure, end="\n\n", file=sys.stderr)

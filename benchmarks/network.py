@@ -14,10 +14,13 @@ CHAIN = "inet benchmark input"
 
 # An address that is not loopback's, which browsers and aiortc leave out, and a route that makes it
 # the one they would be reached at. Packets to it stay on this machine. They are lost as they come
-# in: of those that are not let out the kernel tells the sender.
+# in: of those that are not let out the kernel tells the sender. An address of IPv6 that the kernel
+# made would be there a second later, which browsers take for another network.
 SETUP = """\
 ip link set lo up
 ip link add benchmark type veth peer name far
+ip link set benchmark addrgenmode none
+ip link set far addrgenmode none
 ip address add 10.9.0.1/24 dev benchmark
 ip link set benchmark up
 ip link set far up
@@ -58,6 +61,31 @@ def narrow(bits: int | None) -> None:
     else:
         limit = f"rate {bits}bit burst 16kb latency 300ms"
         _run("tc", "qdisc", "replace", "dev", "lo", "root", "tbf", *limit.split())
+
+
+def add_address(address: str) -> None:
+    """One more of this machine's addresses, within 10.9.0.0/24."""
+    _run("ip", "address", "add", f"{address}/24", "dev", "benchmark")
+
+
+def keep_apart(source: str, destination: str) -> None:
+    """Let no UDP through from one address to another, as if there were no way."""
+    rule = f"ip saddr {source} ip daddr {destination} meta l4proto udp drop"
+    _run("nft", "add", "rule", *CHAIN.split(), *rule.split())
+
+
+def cut(address: str) -> None:
+    """From now on let nothing through, to this address or from it."""
+    for direction in ("saddr", "daddr"):
+        _run("nft", "add", "rule", *CHAIN.split(), "ip", direction, address, "drop")
+
+
+def mend(address: str) -> None:
+    """Undo ``cut``."""
+    for line in _run("nft", "--handle", "list", "chain", *CHAIN.split()).splitlines():
+        if f" {address} drop" in line:
+            handle = line.rsplit(maxsplit=1)[1]
+            _run("nft", "delete", "rule", *CHAIN.split(), "handle", handle)
 
 
 def lost() -> int:

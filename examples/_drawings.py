@@ -43,6 +43,17 @@ def words(image: Any, lines: list[str], colour: Any = INK) -> Any:
     return image
 
 
+def talk(image: Any, lines: list[str]) -> Any:
+    """Two who speak, each in a bubble."""
+    for number, line in enumerate(lines):
+        left, top = ((190, 70), (50, 200))[number]
+        colour = (INK, WARM)[number]
+        cv2.rectangle(image, (left, top), (left + 400, top + 90), colour, 2, cv2.LINE_AA)
+        place = (left + 28, top + 55)
+        cv2.putText(image, line, place, cv2.FONT_HERSHEY_SIMPLEX, 1.0, colour, 2, cv2.LINE_AA)
+    return image
+
+
 def voice(seed: int, count: int = 40) -> Any:
     """How loud somebody is, word after word."""
     rng = np.random.default_rng(seed)
@@ -112,5 +123,6 @@ def drawings(scene: Any) -> dict[str, Any]:
         "track_object": framed(scene.copy(), (372, 46, 116, 182), "target 97%", INK),
         "detect_in_file": reel,
         "echo_bot": answer,
+        "conversation": talk(blank(), ["What is the time?", "It is ten to eight."]),
         "transcribe": words(blank(), ["what you say,", "as text,", "while you say it"]),
     }

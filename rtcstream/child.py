@@ -142,6 +142,11 @@ class ChildSession:
             return dict(self._server.ask("stats"))
         return {}
 
+    def played(self) -> float:
+        with contextlib.suppress(OSError):
+            return float(self._server.ask("played"))
+        return 0.0
+
     def close(self, reason: str = "closed by the function") -> None:
         self._server.tell("close", reason=str(reason)[:2000])
 

@@ -84,14 +84,26 @@ class GeneratorRuns(Worker):
             unused.delete()
         self._supersede(0.0, at_once=not self._patient)
 
+    def hold(self) -> None:
+        """Let the run that plays fall silent, and keep what it has yet to play."""
+        if self._playing:
+            self._playout.hold()
+
+    def go_on(self) -> None:
+        """It was no turn of speech: what was held plays on."""
+        with self._lock:
+            playing = self._playing and not self._superseded
+            self._listener.on_state("thinking" if playing else self._rest)
+            self._playout.go_on()
+
     def interrupt(self) -> None:
-        """End the run: its generator is closed, and what it has yet to play dropped."""
-        self._supersede(float("inf"))
+        """End the run that plays: its generator is closed, and what is yet to be heard dropped."""
+        if self._playing:
+            self._supersede(float("inf"))
 
     @property
-    def playing(self) -> bool:
-        """Whether a run is under way, or has yet to be heard to its end."""
-        return self._playing
+    def played(self) -> float:
+        return self._performance.played
 
     @property
     def has_begun(self) -> bool:
@@ -146,9 +158,10 @@ class GeneratorRuns(Worker):
                 self._play()
             if done:
                 self._await_end()
-            self._playing = False
-            if not self._superseded:
-                self._listener.on_state(self._rest)
+            with self._lock:
+                self._playing = False
+                if not self._superseded:
+                    self._listener.on_state(self._rest)
 
     def _await_turn(self) -> None:
         """Wait until a run is wanted, and its values have been quiet for a while. Raises Closed."""

@@ -141,6 +141,10 @@ class Host(AsyncIOEventEmitter):
     def stats(self) -> dict[str, Any]:
         return dict(self._stats)
 
+    def played(self) -> float:
+        """Seconds of the run's sound that have been sent."""
+        raise NotImplementedError
+
     def close(self, reason: str = "closed by the function") -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the session with it
             self._event_loop.call_soon_threadsafe(self.end_soon, str(reason)[:2000])

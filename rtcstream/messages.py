@@ -42,7 +42,14 @@ class Record:
     on: bool
 
 
-ClientMessage: TypeAlias = Set | ClientData | Run | Record
+@dataclass(frozen=True)
+class Talk:
+    """Begin a turn of speech (push to talk), or end it and let the function answer."""
+
+    on: bool
+
+
+ClientMessage: TypeAlias = Set | ClientData | Run | Record | Talk
 
 
 def parse(text: str | bytes, most: int = MAX_MESSAGE) -> ClientMessage:
@@ -70,13 +77,14 @@ def parse(text: str | bytes, most: int = MAX_MESSAGE) -> ClientMessage:
         return ClientData(message["data"])
     if kind == "run":
         return Run()
-    if kind == "record":
+    if kind in ("record", "turn"):
         if not isinstance(message.get("on"), bool):
-            raise MessageError('a "record" message must carry "on": true or false')
-        return Record(message["on"])
+            raise MessageError(f'a "{kind}" message must carry "on": true or false')
+        return (Record if kind == "record" else Talk)(message["on"])
     shown = repr(kind)[:60]
     raise MessageError(
-        f'there is no message type {shown} here; there are "set", "data", "run" and "record"'
+        f"there is no message type {shown} here; "
+        'there are "set", "data", "run", "record" and "turn"'
     )
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from . import worker_process
+
 logger = logging.getLogger("rtcstream")
 
 INTERVAL = 0.1
@@ -30,8 +32,8 @@ class Load:
     """How much there is to do.
 
     ``lag`` is how late the event loop comes to what is due, in seconds; ``cpu`` what this process
-    uses of the machine's cores that it may use, from 0 to 1. Both are smoothed over about two
-    seconds. ``refused`` counts the sessions that were turned away.
+    and its workers use of the machine's cores that they may use, from 0 to 1. Both are smoothed
+    over about two seconds. ``refused`` counts the sessions that were turned away.
     """
 
     lag: float
@@ -71,7 +73,7 @@ class Overload:
 
     async def __aenter__(self) -> "Overload":
         self._watching = asyncio.create_task(
-            self._watch(asyncio.get_running_loop().time(), time.process_time())
+            self._watch(asyncio.get_running_loop().time(), processor_times())
         )
         return self
 
@@ -85,15 +87,16 @@ class Overload:
         self._watching.cancel()
         await asyncio.wait([self._watching])
 
-    async def _watch(self, before: float, used_before: float) -> None:
+    async def _watch(self, before: float, used_before: dict[int, float]) -> None:
         loop = asyncio.get_running_loop()
         cores = available_cores()
         while True:
             due = before + INTERVAL
             await asyncio.sleep(INTERVAL)
-            now, used = loop.time(), time.process_time()
-            cpu = (used - used_before) / (now - before) / cores
-            self.measured(max(0.0, now - due), cpu, now - before)
+            now, used = loop.time(), processor_times()
+            # One that has just started has loaded what it needs, and that counts too.
+            more = sum(seconds - used_before.get(pid, 0.0) for pid, seconds in used.items())
+            self.measured(max(0.0, now - due), more / (now - before) / cores, now - before)
             before, used_before = now, used
 
     def measured(self, lag: float, cpu: float, seconds: float) -> None:
@@ -109,6 +112,11 @@ class Overload:
             if self._overloaded:
                 logger.warning("no longer overloaded: new sessions are let in again")
             self._overloaded = False
+
+
+def processor_times() -> dict[int, float]:
+    """Seconds of processor time by process: this one, and its workers."""
+    return {os.getpid(): time.process_time(), **worker_process.processor_times()}
 
 
 def available_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:

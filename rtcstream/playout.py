@@ -68,6 +68,14 @@ class Playout:
             self._room.notify_all()
             return Performance(self, self._run)
 
+    def hold(self) -> None:
+        """Play nothing, and show nothing that goes with sound, until ``go_on`` or another run."""
+        self.sound.held = True
+
+    def go_on(self) -> None:
+        """Play on, from the very sample where it was held."""
+        self.sound.held = False
+
     @property
     def pending(self) -> float:
         """Seconds until all that was given has been played, and what came with it told."""
@@ -177,11 +185,17 @@ class Performance:
         self._playout = playout
         self._run = run
         self._due = 0.0
+        self._start = playout.sound.played
 
     @property
     def end(self) -> int:
         """The position, in samples, at which the next sound will play."""
         return self._playout.sound.end
+
+    @property
+    def played(self) -> float:
+        """Seconds of its sound that have been sent."""
+        return (self._playout.sound.played - self._start) / SAMPLE_RATE
 
     @property
     def pending(self) -> float:

@@ -1,8 +1,6 @@
-"""The microphone, taken as a whole: recordings between two words of the page, turns of speech."""
+"""The microphone, taken as a whole between two words of the page."""
 
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,14 +11,10 @@ from numpy.typing import NDArray
 from .annotations import SAMPLE_RATE, Sound, Take
 from .messages import StateValue
 from .samples import FULL_SCALE, Blocks
-from .takes import Recording, Utterance
-from .types import Turn
-from .vad import SPEECH_RATE, Energy, SpeechDetector, speech_detector
+from .takes import Recording
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of one recording, in memory or in a file. Sound alone comes to half of it in ten minutes."""
-MAX_TURN = 60.0
-"""Seconds of one turn; longer speech is cut there."""
 
 
 class Told(Protocol):
@@ -135,121 +129,3 @@ class _Sound:
             self._count += part.shape[1]
             self._bytes += part.nbytes
         return self._bounds.reached(self._count / SAMPLE_RATE, self._bytes)
-
-
-class TurnDetector:
-    """Cuts the microphone into turns of speech, and gives each to ``give``.
-
-    ``interrupt`` is called when speech begins while an answer plays, if the turn allows it. Frames
-    come on the decoder's thread, where the first one has the detector of speech made; ``expire``
-    is for a timer.
-    """
-
-    ONSET = 0.06
-    """Seconds of speech in a row, about, that begin a turn."""
-    TAIL = 0.2
-    """Seconds of the pause that stay at the turn's end."""
-    LATE = 0.5
-    """Seconds that packets may come late without being missed."""
-
-    def __init__(
-        self,
-        turn: Turn,
-        give: Callable[[Recording], None],
-        interrupt: Callable[[], None],
-        told: Told,
-        detector: Callable[[], SpeechDetector] | None = None,
-    ) -> None:
-        self._turn = turn
-        self._give = give
-        self._interrupt = interrupt
-        self._told = told
-        self._make = detector or speech_detector
-        self._lock = threading.Lock()
-        self._heard = 0.0
-        self._is_speech: SpeechDetector | None = None
-        self._parts: list[NDArray[np.float32]] = []
-        self._speech = 0
-        self._silence = 0
-        self._onset = 0
-        self._cut = False
-        self._speaking = False
-
-    def put(self, frame: av.AudioFrame) -> None:
-        """Sound from the peer."""
-        with self._lock:
-            self._heard = time.monotonic()
-            is_speech = self._is_speech or self._listen()
-            for block, _ in self._blocks.add(frame):
-                try:
-                    speech = is_speech(block)
-                except Exception as error:  # of onnxruntime, whatever it may be
-                    self._told.on_warning(
-                        "the detector of speech failed, loudness takes its place: "
-                        f"{type(error).__name__}: {error}"
-                    )
-                    is_speech = self._is_speech = Energy(is_speech.block)
-                    speech = is_speech(block)
-                self._judge(block, speech)
-
-    def expire(self) -> float:
-        """End a turn of which nothing more comes, not even silence: the microphone was taken away.
-
-        Returns the seconds until it is to be called again.
-        """
-        longest = self._turn.pause + self.LATE
-        if not self._lock.acquire(blocking=False):
-            return longest  # something comes just now
-        try:
-            left = self._heard + longest - time.monotonic()
-            if left > 0:
-                return left
-            if self._speaking:
-                self._finish()
-            return longest
-        finally:
-            self._lock.release()
-
-    def _listen(self) -> SpeechDetector:
-        is_speech = self._is_speech = self._make()
-        self._seconds = is_speech.block / SPEECH_RATE
-        self._blocks = Blocks(Sound(seconds=self._seconds, rate=SPEECH_RATE, channels=1))
-        self._enough = max(round(self.ONSET / self._seconds), 1)
-        before = round(self._turn.preroll / self._seconds) + self._enough
-        self._before: deque[NDArray[np.float32]] = deque(maxlen=before)
-        return is_speech
-
-    def _judge(self, block: NDArray[np.float32], speech: bool) -> None:
-        if not self._speaking:
-            self._before.append(block)
-            self._onset = self._onset + 1 if speech else 0
-            if self._onset >= self._enough:
-                self._begin()
-            return
-        self._parts.append(block)
-        self._speech += speech
-        self._silence = 0 if speech else self._silence + 1
-        too_long = len(self._parts) * self._seconds >= MAX_TURN
-        if too_long:
-            self._told.on_warning(f"the turn was cut at {MAX_TURN:g} seconds, the longest")
-        if self._silence * self._seconds >= self._turn.pause or too_long:
-            self._cut = too_long
-            self._finish()
-
-    def _begin(self) -> None:
-        self._speaking = True
-        self._parts = list(self._before)
-        self._before.clear()
-        self._speech, self._silence, self._onset = self._enough, 0, 0
-        self._told.on_state("speaking")
-        if self._turn.interrupt and not self._cut:  # whoever simply goes on interrupts nobody
-            self._interrupt()
-
-    def _finish(self) -> None:
-        self._speaking = False
-        parts, self._parts = self._parts, []
-        parts = parts[: len(parts) - max(self._silence - round(self.TAIL / self._seconds), 0)]
-        if self._speech * self._seconds < self._turn.minimum:
-            self._told.on_state("listening")
-            return
-        self._give(Utterance(parts, SPEECH_RATE))

@@ -10,6 +10,7 @@ import numpy as np
 
 from .drawings import Box, Drawing, Keypoints, Mask, Text, to_fields
 from .errors import ResultError
+from .types import Said
 
 MAX_DEPTH = 32
 PLACED = (Box, Mask, Keypoints, Text)
@@ -50,6 +51,8 @@ def _convert(value: Any, size: tuple[int, int] | None, where: str, depth: int) -
             value = to_fields(value) | framed
         except ValueError as error:
             raise ResultError(f"{where}, a {type(value).__name__}, {error}") from None
+    elif isinstance(value, Said):
+        value = {"type": "said", "who": value.who, "text": value.text}
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     elif isinstance(value, tuple) and hasattr(value, "_asdict"):

@@ -255,13 +255,22 @@ class MediaSession(Host):
     async def _end(self, reason: str) -> None:
         logger.info("%s ends: %s", self.id[:6], reason)
         try:
-            await self._free(reason)
+            await self._leave(reason)
+        except Exception:  # a fault of ours must not leave sockets open
+            logger.exception("%s: its end went wrong", self.id[:6])
+        try:
+            await self._connection.close_within(CLOSE_TIMEOUT)
+            await self._uploads.close()
+            for worker in self._wiring.workers:
+                if worker.running:
+                    self._event_loop.call_later(CLOSE_TIMEOUT, self.note_abandoned, worker)
         finally:  # whatever happens, nobody waits for an end that has been
             self.closed.set()
             self.emit("closed", reason)
             self.remove_all_listeners()
 
-    async def _free(self, reason: str) -> None:
+    async def _leave(self, reason: str) -> None:
+        """Stop all that it does, and tell the page."""
         if self._deadline is not None:
             self._deadline.cancel()
         self._time.stop()
@@ -274,11 +283,6 @@ class MediaSession(Host):
             self._post(messages.End(reason))
             await self._outbox.drained(0.2)
         self._outbox.close()
-        await self._connection.close_within(CLOSE_TIMEOUT)
-        await self._uploads.close()
-        for worker in self._wiring.workers:
-            if worker.running:
-                self._event_loop.call_later(CLOSE_TIMEOUT, self.note_abandoned, worker)
 
     # The data channel
 
@@ -308,6 +312,10 @@ class MediaSession(Host):
                 if self._wiring.recorder is None:
                     raise MessageError("there is nothing to record for: the stream takes no take")
                 self._wiring.record(message.on)
+            elif isinstance(message, messages.Talk):
+                if self._wiring.detector is None:
+                    raise MessageError("there are no turns here: the stream takes no Utterance")
+                self._wiring.detector.talk(message.on)
             elif isinstance(message, messages.Run):
                 self._wiring.restart(debounce=0.0)
             elif not (self._shared or self).keep(message.data, len(text)):
@@ -341,6 +349,9 @@ class MediaSession(Host):
         self._outbox.post(message)
 
     _post = post
+
+    def played(self) -> float:
+        return sum(worker.played for worker in self._wiring.workers)
 
     # How long it may last
 

@@ -166,6 +166,9 @@ class SharedRun(Host):
         playout = Playout(broadcast.pictures, paced, broadcast.clocks["video"], fps)
         return GeneratorRuns(call, self.values, playout, self)
 
+    def played(self) -> float:
+        return 0.0 if self.worker is None else self.worker.played
+
     def begin(self, member: Member) -> None:
         """A member's connection is there."""
         started = self._ticking is not None

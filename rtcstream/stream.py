@@ -232,7 +232,10 @@ def _take(found: Signature) -> dict[str, Any] | None:
     take = found.take_in
     if take is None:
         return None
-    return {"kind": "turns" if take.turn else "recording", "seconds": take.seconds}
+    if (turn := take.turn) is None:
+        return {"kind": "recording", "seconds": take.seconds}
+    how = {"pushToTalk": turn.push_to_talk, "interrupts": turn.interrupt}
+    return {"kind": "turns", "seconds": take.seconds, **how}
 
 
 def _read(fn: Any, video: Any, audio: Any) -> list[Signature]:

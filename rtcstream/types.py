@@ -230,18 +230,37 @@ class Turn:
 
     A turn ends after ``pause`` seconds of silence; one with less than ``minimum`` seconds of
     speech is no turn; it begins ``preroll`` seconds before speech was noticed. ``interrupt``:
-    speaking again ends the answer that plays. Raises ValueError outside 0.02..10 seconds.
+    speaking again silences the answer that plays at once, and after ``minimum`` seconds it is
+    over; what was only a cough lets it go on. ``push_to_talk``: a turn is what is said while the
+    visitor holds a button, and nothing else; without, the page lets the visitor choose that.
+    The answer would interrupt itself where the microphone hears it: the page asks the browser to
+    cancel that echo, a page of one's own does so with ``getUserMedia({audio: {echoCancellation:
+    true}})``.
+    Raises ValueError outside 0.02..10 seconds.
     """
 
     pause: float = 0.6
     minimum: float = 0.2
     preroll: float = 0.3
     interrupt: bool = True
+    push_to_talk: bool = False
 
     def __post_init__(self) -> None:
         for value in (self.pause, self.minimum, self.preroll):
             if isinstance(value, bool) or not 0.02 <= value <= 10:
                 raise ValueError(f"{self!r}: pause, minimum and preroll are 0.02 to 10 seconds")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody has said, a result: a list of them is shown as a conversation.
+
+    The list is all of it, each time, so that the last may grow, or be corrected. ``who`` is
+    ``"you"`` for the visitor.
+    """
+
+    who: str
+    text: str
 
 
 class Peer(NamedTuple):
@@ -304,6 +323,11 @@ class Session(Protocol):
         a picture's way: ``decode``, ``wait``, ``function``, ``wait_encoder``, ``encode``, ``send``,
         and ``total``. In a shared run: ``viewers`` and ``stages``.
         """
+
+    def played(self) -> float:
+        """Seconds of its sound that a generator's run has been heard with so far: when it has been
+        interrupted, until there. Silence in between does not count; up to a tenth of a second may
+        be in the visitor's buffer still."""
 
     def close(self, reason: str = "closed by the function") -> None:
         """End the session; the page shows the reason."""

@@ -16,7 +16,7 @@ from .errors import NegotiationError
 from .generators import GeneratorRuns
 from .options import MediaOptions
 from .playout import Playout
-from .recording import AnyRecorder, Recorder, Told, TurnDetector
+from .recording import AnyRecorder, Recorder, Told
 from .tracks import AudioFilter, VideoFilter
 from .transport.audio_receiver import AudioReceiver
 from .transport.clock import VIDEO_RATE, SourceClock
@@ -26,6 +26,7 @@ from .transport.receiver import VideoReceiver
 from .transport.sender import AudioSender, VideoSender
 from .transport.sound import PacedQueue, SteadyQueue
 from .transport.timeline import Timeline
+from .turns import TurnDetector
 from .video_recording import VideoRecorder
 from .worker import Listener, Worker
 
@@ -64,7 +65,7 @@ class Wiring:
         self.watched: Worker | None = None
         """A shared run's, whose end is not this session's."""
         self.recorder: AnyRecorder | None = None
-        self._detector: TurnDetector | None = None
+        self.detector: TurnDetector | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._expiring: asyncio.TimerHandle | None = None
         self.timeline = Timeline()
@@ -144,12 +145,7 @@ class Wiring:
             sound = self.recorder = Recorder(take, runs.give, self._listener)
             receiver.sink = self.counted(sound.put)
             return
-
-        def interrupt() -> None:
-            if runs.playing:
-                runs.interrupt()
-
-        detector = self._detector = TurnDetector(take.turn, runs.give, interrupt, self._listener)
+        detector = self.detector = TurnDetector(take.turn, runs, self._listener)
         receiver.sink = self.counted(detector.put)
 
     def is_sent(self, kind: str) -> bool:
@@ -216,8 +212,8 @@ class Wiring:
         self._started = time.monotonic()
         for worker, other in zip_longest(self.workers, after):
             worker.start(other)
-        if self._detector is not None:
-            self._expire(self._detector)
+        if self.detector is not None:
+            self._expire(self.detector)
 
     def record(self, on: bool) -> None:
         """Begin a recording, or end it when what was on its way has come."""
@@ -282,7 +278,7 @@ class Wiring:
             return time.monotonic() - self._started > UNSENT
         if self.watched is not None and not self.receivers and self.senders:
             return any(sender.frames_sent for sender in self.senders)
-        if self.recorder is not None or self._detector is not None:
+        if self.recorder is not None or self.detector is not None:
             return True  # its function may be called late, or never
         return any(worker.has_begun for worker in self._running)
 

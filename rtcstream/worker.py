@@ -132,6 +132,11 @@ class Worker:
         return f"has not returned for {seconds:g} seconds; nothing new comes until it does"
 
     @property
+    def played(self) -> float:
+        """Seconds of a generator's sound that have been sent since its run began."""
+        return 0.0
+
+    @property
     def dropped(self) -> int:
         """Frames or blocks that were given up before the function saw them."""
         return 0

@@ -142,6 +142,8 @@ class Events:
                 session.close(reason)
             case {"do": "stats"}:
                 self.send({"do": "answer", "data": session.stats()})
+            case {"do": "played"}:
+                self.send({"do": "answer", "data": session.played()})
             case {"do": "receive"}:
                 self._received += session.receive()
                 answer, size = [], 0

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import spawn
+from pathlib import Path
 from typing import Any
 
 from .errors import SessionClosed, SignatureError
@@ -271,6 +272,19 @@ class Spares:
             spare, self._spare = self._spare, None
         if spare is not None:
             discard(spare)
+
+
+def processor_times() -> dict[int, float]:
+    """Seconds of processor time that each worker process has used, by its id; what it has started
+    itself is not in it."""
+    used: dict[int, float] = {}
+    for worker in list(_alive):
+        with contextlib.suppress(OSError):  # it is gone
+            stat = Path(f"/proc/{worker.process.pid}/stat").read_text()
+            # After the name, which may hold anything, in parentheses: man 5 proc.
+            user, system = stat.rpartition(")")[2].split()[11:13]
+            used[worker.process.pid] = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def discard(worker: WorkerProcess) -> None:

@@ -9,6 +9,7 @@ const STATUS = {
   source: "Waiting for a source",
   queue: "Waiting in line",
   connected: "Connected",
+  silent: "Interrupted",
   disconnected: "Reconnecting",
   failed: "Disconnected",
   closed: "Ready",

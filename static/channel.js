@@ -53,7 +53,7 @@ export class Channel {
     return this.#settings.set(values);
   }
 
-  /** @param {{ type: "data" | "run" | "record", [field: string]: unknown }} message */
+  /** @param {{ type: "data" | "run" | "record" | "turn", [field: string]: unknown }} message */
   send(message) {
     this.#reliable.send(JSON.stringify(message));
   }

@@ -80,11 +80,7 @@ export class Chart {
 
     const names = Object.keys(last.values);
     names.forEach((name, index) => {
-      // Bright on dark; on light, dark enough to be seen.
-      const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-      const colour = names.length === 1 ? style.getPropertyValue("--accent")
-        : dark ? COLOURS[index] : `color-mix(in srgb, ${COLOURS[index]}, black 40%)`;
-      context.fillStyle = context.strokeStyle = colour;
+      context.fillStyle = context.strokeStyle = names.length > 1 ? colourOf(index) : style.getPropertyValue("--accent");
       const points = this.#points.filter((point) => name in point.values);
       const line = new Path2D();
       for (const { time, values } of points) line.lineTo(x(time), y(values[name]));
@@ -102,10 +98,6 @@ export class Chart {
       context.beginPath();
       context.arc(x(last.time), y(last.values[name]), 3, 0, 2 * Math.PI);
       context.fill();
-      context.font = `600 11px ${style.fontFamily}`;
-      context.textAlign = "right";
-      context.fillText(name, width - PAD - 6, y(last.values[name]) - 6);
-      context.textAlign = "left";
     });
 
     context.fillStyle = style.getPropertyValue("--muted");
@@ -114,6 +106,11 @@ export class Chart {
     context.fillText(short(low), 2, height - PAD - 4);
   }
 }
+
+/** Of one line among several: bright on dark; on light, dark enough to be seen. @param {number} index */
+export const colourOf = (index) => (matchMedia("(prefers-color-scheme: dark)").matches
+  ? COLOURS[index % COLOURS.length]
+  : `color-mix(in srgb, ${COLOURS[index % COLOURS.length]}, black 40%)`);
 
 /** At most four digits that matter. @param {number} value */
 export const short = (value) => String(Number(value.toPrecision(4)));

@@ -33,7 +33,8 @@
  * @property {{ identity: string, url: string }} [signedIn] who this browser has signed in as, and where that ends
  * @property {number | null} [maxFps]
  * @property {boolean} [shared] whether one run is everybody's
- * @property {{ kind: "recording" | "turns", seconds: number } | null} [take] what is taken as a whole
+ * @property {{ kind: "recording" | "turns", seconds: number, pushToTalk?: boolean, interrupts?: boolean } | null} [take]
+ *     what is taken as a whole; turns: whether by a button only, and whether they end the answer that plays
  */
 /**
  * @typedef {object} ControlsMessage all values that hold
@@ -64,7 +65,7 @@
  * @property {number | null} estimate seconds until then, as far as one can tell
  */
 /**
- * The events of a stream and what each carries in `detail`. All but the last six are
+ * The events of a stream and what each carries in `detail`. All but the last seven are
  * messages of the server, under their own type.
  * @typedef {object} StreamEvents
  * @property {ControlsMessage} controls
@@ -79,6 +80,7 @@
  * @property {{ type: "end", reason: string }} end
  * @property {MediaStreamTrack} track a track that the server sends
  * @property {RTCPeerConnectionState} connectionstatechange
+ * @property {{ silent: boolean }} silence whether nothing is heard of the server any more, which may pass by itself
  * @property {Reconnecting} reconnecting the connection was lost, or an attempt to make another has failed
  * @property {{ attempt: number }} reconnected
  * @property {QueueEvent} queue where this page stands in line

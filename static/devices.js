@@ -29,6 +29,7 @@ export class Devices {
   /** @type {"user" | "environment"} */
   #side = "user";
   #open = false;
+  #silent = false;
   /** @type {Level | null} */
   #level = null;
   #stopMeter = () => {};
@@ -89,6 +90,12 @@ export class Devices {
     for (const each of [this.#camera, this.#size, this.#rate, this.#microphone, this.#processing]) each.disabled = !now;
   }
 
+  /** Whether nothing is to leave the microphone just now, besides what its own button says. @param {boolean} now */
+  set silent(/** @type {boolean} */ now) {
+    this.#silent = now;
+    this.#applyMute();
+  }
+
   /** All that are open. */
   get tracks() {
     return this.#capture.stream?.getTracks() ?? [];
@@ -146,7 +153,7 @@ export class Devices {
 
   #applyMute() {
     const track = this.track("audio");
-    if (track) track.enabled = !this.#muted;
+    if (track) track.enabled = !this.#muted && !this.#silent;
   }
 
   #show() {

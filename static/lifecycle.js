@@ -3,7 +3,8 @@
 import { Connection } from "./connection.js";
 import { StreamError } from "./errors.js";
 import { Plan } from "./plan.js";
-import { GIVE_UP_MS, Pause, isFinal, isPatient, isRestart, pauseBefore, sameStream, watchOver } from "./reconnect.js";
+import { GIVE_UP_MS, Pause, Silence } from "./reconnect.js";
+import { isFinal, isPatient, isRestart, pauseBefore, sameStream, watchOver } from "./reconnect.js";
 
 /** @typedef {import("./contract.js").ServerMessage} ServerMessage */
 
@@ -127,8 +128,12 @@ export class Lifecycle {
   async #connect(signal, tracks, ticket) {
     const description = await this.#signaling.freshDescription();
     signal.throwIfAborted();
+    const silence = new Silence(signal, (silent) => this.#emit("silence", { silent }));
     const connection = (this.connection = new Connection(description, tracks, this.plan.watch, signal, {
-      message: (message) => this.#receive(message, signal),
+      message: (message) => {
+        silence.heard();
+        this.#receive(message, signal);
+      },
       track: (track) => this.#show(track),
       state: (state) => this.#emit("connectionstatechange", state),
       failed: (error) => this.#fail(signal, error),
@@ -192,16 +197,20 @@ export class Lifecycle {
     this.#giveUp = performance.now() + GIVE_UP_MS;
     this.#signaling.retries = true;
     let session = lost;
+    let since = performance.now();
     for (let attempt = 1; this.#session === session; attempt += 1) {
       this.#leave(session, error);
       session = this.#open();
       const { signal } = session;
       const retryAfter = error instanceof StreamError ? 1000 * (error.retryAfter ?? 0) : 0;
       const left = Math.max(this.#giveUp - performance.now(), 0);
-      const wait = Math.min(Math.max(pauseBefore(attempt), retryAfter), left);
+      // An attempt that got no answer has waited for it.
+      const pause = Math.max(pauseBefore(attempt) - (performance.now() - since), 0);
+      const wait = Math.min(Math.max(pause, retryAfter), left);
       this.#emit("reconnecting", { attempt, wait, patient: isPatient(attempt), error });
       try {
         await this.pause.wait(wait, signal);
+        since = performance.now();
         sameStream(before, await this.#signaling.describeAnew());
         await this.#admitted(signal);
         this.#emit("reconnected", { attempt });

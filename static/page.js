@@ -10,6 +10,7 @@ import { Readout } from "./readout.js";
 import { Results } from "./results.js";
 import { RtcStream, StreamError } from "./rtcstream.js";
 import { Stage } from "./stage.js";
+import { Turns } from "./turns.js";
 import { connectView } from "./view.js";
 import { connectVolume } from "./volume.js";
 import { Waterfall } from "./waterfall.js";
@@ -23,6 +24,7 @@ const startButton = /** @type {HTMLButtonElement} */ (find("start"));
 const stream = new RtcStream();
 const bar = new Bar(find);
 const devices = new Devices(find);
+const turns = new Turns(find, stream, devices);
 const stage = new Stage(find("stage"));
 const notices = new Notices(find("notices"));
 const readout = new Readout(find("readout"));
@@ -81,6 +83,7 @@ async function load() {
   document.body.dataset.sound = String(plays);
   // A recording is played when the microphone is no longer taken.
   find("headphones").hidden = !plays || !description.inputs.includes("audio") || records();
+  turns.arrange(description, find("headphones"));
   connectVolume(stage.player, find("volume"), find("mute"));
   await devices.arrange(description);
   setStarted(started); // now that the words for it are known
@@ -121,7 +124,7 @@ async function start(watch, resuming = false) {
       stage.overlay?.age?.measured({ roundTrip: measured?.roundTrip });
       return measured;
     });
-    devices.enabled = true;
+    devices.enabled = turns.live = true;
     find("record").hidden = !records();
   } catch (error) {
     if (mine !== attempt) return;
@@ -179,6 +182,7 @@ function finish() {
   document.body.dataset.watching = "false";
   setStarted(false);
   controls?.detach();
+  turns.live = false;
   lost.hide();
   readout.stop();
   waterfall.clear();
@@ -233,11 +237,15 @@ find("reset").addEventListener("click", () => controls?.reset());
 stream.on("connectionstatechange", (state) => {
   if (started && (!lost.shown || state === "connected")) bar.showStatus(state);
 });
+stream.on("silence", ({ silent }) => {
+  if (started && !lost.shown) bar.showStatus(silent ? "silent" : "connected");
+});
 stream.on("reconnecting", (attempt) => {
   lost.show(attempt);
   bar.showStatus("disconnected");
   stage.overlay?.clear(); // the next one's frames have times of their own
   controls?.detach(); // what is changed meanwhile is what the next session begins with
+  turns.live = false;
   find("state").textContent = "";
   bar.showTime(null);
   for (const id of ["progress", "again", "record"]) find(id).hidden = true;
@@ -247,6 +255,7 @@ stream.on("reconnected", () => {
   lost.hide();
   controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
   find("record").hidden = !records();
+  turns.live = true;
 });
 stream.on("track", (track) => {
   // Not before: an element that is given nothing at first may stay silent.
@@ -277,7 +286,7 @@ stream.on("state", ({ value }) => {
   find("again").hidden = value !== "finished" || !generates();
   showRecording(value === "recording");
   if (["running", "thinking", "finished"].includes(value)) find("progress").hidden = true;
-  if (description) stage.placeholder = waitingFor(value, description, document.body.dataset.watching === "true");
+  if (description) stage.placeholder = turns.waiting(value) ?? waitingFor(value, description, document.body.dataset.watching === "true");
 });
 stream.on("progress", ({ value, text }) => {
   find("progress").hidden = value >= 1;

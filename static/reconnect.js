@@ -1,4 +1,4 @@
-/** When a connection counts as lost, whether to try another, and when. */
+/** When a connection counts as silent, and as lost; whether to try another, and when. */
 
 import { StreamError } from "./errors.js";
 
@@ -8,6 +8,8 @@ import { StreamError } from "./errors.js";
 const PAUSES = [500, 1000, 2000, 4000];
 /** After so many milliseconds without a connection nothing more is tried. */
 export const GIVE_UP_MS = 120_000;
+/** The server says something once a second; what is lost of it comes again within another. */
+const SILENT_MS = 3_000;
 /** A network that drops out for a moment comes back by itself. */
 const DISCONNECTED_MS = 2_000;
 /** After the network has changed it does not: the connection was by the other one. */
@@ -44,6 +46,39 @@ export function sameStream(before, now) {
     JSON.stringify([name, inputs, outputs, controls, shared, take]);
   if (!before || shape(before) === shape(now)) return;
   throw new StreamError("changed", "The program behind this page has changed.");
+}
+
+/**
+ * Says when a server that is heard once a second falls silent, and when it is heard again. A browser takes twice as
+ * long to notice that a connection has broken.
+ */
+export class Silence {
+  #tell;
+  #timer = 0;
+  #silent = false;
+
+  /**
+   * @param {AbortSignal} signal until when
+   * @param {(silent: boolean) => void} tell
+   */
+  constructor(signal, tell) {
+    this.#tell = tell;
+    signal.addEventListener("abort", () => clearTimeout(this.#timer));
+  }
+
+  /** Something has come. */
+  heard() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#become(true), SILENT_MS);
+    this.#become(false);
+  }
+
+  /** @param {boolean} silent */
+  #become(silent) {
+    if (silent === this.#silent) return;
+    this.#silent = silent;
+    this.#tell(silent);
+  }
 }
 
 /**

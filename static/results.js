@@ -1,12 +1,13 @@
 /** What the function returned beside pictures: text, numbers as a chart, drawings on the picture, JSON. */
 
-import { Chart, isPlot, short } from "./chart.js";
+import { Chat, isChat } from "./chat.js";
+import { Chart, colourOf, isPlot, short } from "./chart.js";
 import { isDrawings } from "./drawings.js";
 import { Legend } from "./legend.js";
 
 /** @typedef {import("./contract.js").ResultMessage} ResultMessage */
 /** @typedef {{ element: HTMLElement, show: (data: any, message: ResultMessage) => void }} View */
-/** @typedef {"text" | "number" | "drawings" | "json"} Kind */
+/** @typedef {"text" | "number" | "drawings" | "chat" | "json"} Kind */
 
 export class Results {
   #parent;
@@ -22,13 +23,13 @@ export class Results {
    */
   constructor(parent, overlay) {
     this.#parent = parent;
-    this.#views = { text, number, json, drawings: (name) => drawings(name, overlay) };
+    this.#views = { text, number, json, chat, drawings: (name) => drawings(name, overlay) };
   }
 
   /** @param {ResultMessage} message */
   show(message) {
     const { run, name, data } = message;
-    if (run !== this.#run) this.clear();
+    if (run !== this.#run) this.#begin();
     this.#run = run;
     if (data === null) return; // nothing new, as with pictures
     let shown = this.#shown.get(name);
@@ -46,6 +47,15 @@ export class Results {
     shown.view.show(data, message);
   }
 
+  /** Another run: nothing of the last one is left, but for conversations, which go on. */
+  #begin() {
+    for (const [name, { kind, view }] of this.#shown) {
+      if (kind === "chat") continue;
+      view.element.remove();
+      this.#shown.delete(name);
+    }
+  }
+
   clear() {
     this.#shown.clear();
     this.#parent.replaceChildren();
@@ -53,7 +63,7 @@ export class Results {
 }
 
 /** For a result without a name. @type {Record<Kind, string>} */
-const TITLES = { text: "Text", number: "Number", drawings: "Found", json: "Data" };
+const TITLES = { text: "Text", number: "Number", drawings: "Found", chat: "Conversation", json: "Data" };
 
 /** @param {unknown} data */
 const isEmpty = (data) => Array.isArray(data) && data.length === 0;
@@ -65,6 +75,7 @@ const isEmpty = (data) => Array.isArray(data) && data.length === 0;
 function kindOf(data) {
   if (typeof data === "string") return "text";
   if (typeof data === "number" || isPlot(data)) return "number";
+  if (isChat(data)) return "chat";
   return isDrawings(data) ? "drawings" : "json";
 }
 
@@ -98,12 +109,24 @@ function number(name) {
     show: (data) => {
       /** @type {import("./chart.js").Plot} */
       const plot = isPlot(data) ? data : { values: { "": data } };
-      const words = Object.entries(plot.values).map(([each, value]) =>
-        [each, short(value), plot.unit].filter(Boolean).join(" "));
-      body.textContent = words.join(", ");
+      const values = Object.entries(plot.values);
+      body.classList.toggle("legend", values.length > 1);
+      body.replaceChildren(...values.map(([each, value], index) => {
+        const item = document.createElement("span");
+        if (values.length > 1) item.style.setProperty("--swatch", colourOf(index));
+        item.textContent = [each, short(value), plot.unit].filter(Boolean).join(" ");
+        return item;
+      }));
       chart.push(plot);
     },
   };
+}
+
+/** @type {(name: string) => View} */
+function chat(name) {
+  const { element, body } = frame(name, "div");
+  const view = new Chat(body);
+  return { element, show: (data) => view.show(data) };
 }
 
 /** @type {(name: string, overlay: import("./overlay.js").Overlay) => View} */

@@ -134,6 +134,11 @@ export class RtcStream extends EventTarget {
     this.#channel.send({ type: "record", on });
   }
 
+  /** Begins a turn of speech, or ends it and lets the function answer: push to talk. @param {boolean} on */
+  turn(on) {
+    this.#channel.send({ type: "turn", on });
+  }
+
   /**
    * Sends another track from now on, without a new session: another camera, say.
    * @param {MediaStreamTrack} track

@@ -10,8 +10,10 @@ import { textOf } from "./widgets.js";
 /** @typedef {import("./contract.js").QueueEvent} QueueEvent */
 
 const REQUEST_MS = 20_000;
-/** Of an attempt that is followed by others; the server itself may take 5 s to gather its candidates. */
+/** Of an attempt that is followed by others; the server itself may take 3 s to gather its candidates. */
 const RETRY_MS = 10_000;
+/** And until it says what it has, which takes no time: what has got lost is sent again after 1 s, then after 2 s more. */
+const ASK_MS = 4_000;
 const DELETE_MS = 2_000;
 
 export class Signaling {
@@ -83,9 +85,10 @@ export class Signaling {
   /**
    * @param {URL | string} url
    * @param {RequestInit & { headers?: Record<string, string> }} init
+   * @param {number} [retry] how many milliseconds it may take where another attempt follows
    */
-  async fetch(url, init) {
-    const timeout = AbortSignal.timeout(this.retries ? RETRY_MS : REQUEST_MS);
+  async fetch(url, init, retry = RETRY_MS) {
+    const timeout = AbortSignal.timeout(this.retries ? retry : REQUEST_MS);
     const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
     let response;
     try {
@@ -111,7 +114,7 @@ export class Signaling {
 
   /** @returns {Promise<Description>} */
   async #ask() {
-    const response = await this.fetch(new URL("stream.json", this.#base), { cache: "no-cache" });
+    const response = await this.fetch(new URL("stream.json", this.#base), { cache: "no-cache" }, ASK_MS);
     const description = await response.json();
     if (description.version === 1) return (this.#known = description);
     throw new StreamError("version", `The server speaks version ${description.version} of rtcstream, this page `

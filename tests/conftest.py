@@ -114,3 +114,19 @@ def serve() -> Serve:
 def leaks() -> Leaks:
     """Fails the test for tasks, threads and descriptors left behind: `async with leaks():`."""
     return no_leaks
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two workers (`make test`) one has the browsers, whose tests mostly wait and would disturb
+    each other, and begins with them; the other has all the rest."""
+
+    def has_browser(item: pytest.Item) -> bool:
+        opens = isinstance(item, pytest.Function) and "chromium" in item.fixturenames
+        return opens or item.path.name.startswith(
+            ("test_firefox", "test_benchmark_", "test_outages")
+        )
+
+    items.sort(key=lambda item: not has_browser(item))
+    for item in items:
+        if has_browser(item):
+            item.add_marker(pytest.mark.xdist_group("browsers"))

@@ -87,7 +87,8 @@ def brittle(samples: Samples, on: bool = True) -> Samples:
 
 
 def talkative(image: Image, session: Session, progress: Progress) -> Image:
-    session.send({"received": session.receive(), "stats": sorted(session.stats())[:1]})
+    about = {"stats": sorted(session.stats())[:1], "played": session.played()}
+    session.send({"received": session.receive(), **about})
     session.info("hello")
     session.warn("careful")
     session.state["calls"] = session.state.get("calls", 0) + 1

@@ -22,11 +22,14 @@ from aiortc.rtcsctptransport import (
     RTCSctpTransport,
 )
 from aiortc.rtp import (
+    RTCP_PSFB_APP,
     RTCP_RTPFB_NACK,
     HeaderExtensionsMap,
     RtcpByePacket,
+    RtcpPsfbPacket,
     RtcpRtpfbPacket,
     RtpPacket,
+    pack_remb_fci,
 )
 
 from rtcstream import Image, Session, Stream, testing
@@ -249,6 +252,20 @@ async def test_nack_storm_is_answered_once() -> None:
         packet.lost = [(sender._writer._sequence_number - 1) & 0xFFFF] * 500
         await sender._handle_rtcp_packet(packet)
         assert sender._writer.resent == 1
+
+
+async def test_unreadable_report_costs_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """A REMB that names more sources than it has is left out; it ended the whole connection."""
+    async with testing.connect(Stream(flip)) as peer:
+        await peer.apply(scene())
+        fci = bytearray(pack_remb_fci(500_000, [1]))
+        fci[4] = 9
+        report = bytes(RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=bytes(fci)))
+        for _ in range(3):
+            await peer._senders["video"].transport._send_rtp(report)
+        await peer.set()
+        await peer.apply(scene())
+    assert ["left out" in each.message for each in caplog.records] == [True]
 
 
 @pytest.mark.parametrize("ufrag", ["ab\0cd", 'ab"cd', "ab\tcd", "abc", "äöüß", "x" * 300])

@@ -196,7 +196,7 @@ async def test_all_kinds_are_drawn_and_told(serve: Serve, pages: Pages) -> None:
             await expect(legend.filter(has_text=words)).to_have_count(1)
         await expect(page.locator("[data-kind=drawings] [role=status]")).to_contain_text("2 cat")
         await expect(page.locator("[data-kind=number] .result-body")).to_have_text(
-            "left 0.2, right 0.7"
+            re.compile(r"left 0\.2\s*right 0\.7")
         )
         colours = await page.evaluate(
             """

@@ -255,26 +255,6 @@ async def test_two_pages_through_one_port(serve: Serve, pages: Pages) -> None:
             await stop(page)
 
 
-async def test_a_network_that_drops_out_for_three_seconds(
-    serve: Serve, pages: Pages, network: Network
-) -> None:
-    """Pictures go on afterwards, in the same session or in another with its state."""
-    async with on_one_port(serve, Stream(Counts)) as (url, sessions):
-        page = await visit(pages, url)
-        watch = await Watch.on(page)
-        await start(page)
-        await watch.at_least(20)
-        network.goes()
-        await asyncio.sleep(3)
-        network.comes()
-        await watch.next(20, timeout=15)
-        await status(page, "Connected", timeout=10)
-        counts = [each["data"] for each in await heard(page, "result")]
-        assert counts == sorted(counts), "never from the beginning"
-        assert len(sessions) == 1
-        await stop(page)
-
-
 async def test_a_network_that_is_gone_until_it_is_noticed(
     serve: Serve, pages: Pages, network: Network
 ) -> None:

@@ -1,22 +1,21 @@
-"""Speech in Chromium: interrupted answers, examples that listen, and the page's sound controls."""
+"""Speech in Chromium: examples that listen, and the page's sound controls."""
 
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import cv2
 import numpy as np
 import pytest
 from playwright.async_api import expect
 
-from rtcstream import Progress, Samples, Session, Stream, Turn, Utterance
+from rtcstream import Progress, Samples, Session, Stream
 from rtcstream.examples import echo_bot, keep_repeating_video, play_file, transcribe
 from tests.browser import Pages
 from tests.conftest import Serve
 from tests.footage import Watch, begin, heard, sounding, until, visit
-from tests.hearing import RATE, pitch, read, record, speak, write
+from tests.hearing import RATE, read, record, speak, write
 from tests.pictures import difference
 
 
@@ -30,37 +29,6 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     pauses = [np.zeros(seconds * RATE // 2, np.float32) for seconds in (3, 6)]
     return write(folder / "talk.wav", np.concatenate([said[0], pauses[0], said[1], pauses[1]]))
-
-
-async def test_speaking_again_silences_the_answer(pages: Pages, serve: Serve, talk: Path) -> None:
-    """An answer is heard until its visitor speaks again; then it is over, and another begins."""
-    ended: list[int] = []
-
-    def answer(words: Annotated[Utterance, Turn(pause=0.4)]) -> Iterator[Samples]:
-        number = len(ended)
-        ended.append(0)
-        try:
-            while True:
-                at = np.arange(RATE // 10) + ended[number]
-                ended[number] += RATE // 10
-                yield 0.3 * np.sin(2 * np.pi * (500 + 300 * number) * at / RATE)
-        finally:
-            ended[number] *= -1
-
-    async with serve(Stream(answer)) as url:
-        page = await visit(pages, url, setup={"microphone": talk})
-        await begin(page, processing=False)
-        await until(page, "heard.some((each) => each.value === 'thinking')", timeout=30)
-        await sounding(page)
-        thinking = "heard.filter((each) => each.value === 'thinking').length"
-        await until(page, f"{thinking} >= 2", timeout=30)
-        played = await record(page, 1.0)
-        assert pitch(played[-RATE // 2 :]) == pytest.approx(800, rel=0.02), "the second answer"
-        assert ended[0] < 0, "the first is closed"
-        states = [message["value"] for message in await heard(page, "state")]
-        assert states[:4] == ["waiting", "listening", "speaking", "thinking"]
-        await expect(page.locator("#state")).to_have_text("thinking")
-        await page.click("#start")
 
 
 async def test_echo_bot_answers(pages: Pages, serve: Serve, talk: Path) -> None:

@@ -148,7 +148,7 @@ async def test_how_an_sctp_transport_sends_again(connection: PeerConnection) -> 
     connection.createDataChannel("rtcstream")
     sctp = connection.sctp
     assert sctp is not None
-    for name in ("_send_chunk", "_t3_expired"):
+    for name in ("_send_chunk", "_transmit", "_t3_expired"):
         assert callable(getattr(RTCSctpTransport, name))
     assert sctp._association_state == sctp.State.CLOSED
     sctp._t3_start()

@@ -39,7 +39,7 @@ async def test_transcribe_writes_what_it_hears(tmp_path: Path) -> None:
 
 async def test_echo_bot_answers_lower(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was said comes back after the pause, slower and so lower, and says how long it was."""
-    monkeypatch.setattr("rtcstream.recording.speech_detector", Energy)  # a tone is no speech
+    monkeypatch.setattr("rtcstream.turns.speech_detector", Energy)  # a tone is no speech
     tone = 0.5 * np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE)
     async with testing.connect(echo_bot.stream, timeout=20) as peer:
         await peer.message("state", value="listening")

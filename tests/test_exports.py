@@ -40,7 +40,7 @@ NAMES = [
         "Point",
         "Turn",
     ),
-    *("Box", "Keypoints", "Mask", "Plot", "Tag", "Text"),
+    *("Box", "Keypoints", "Mask", "Plot", "Said", "Tag", "Text"),
     *("Peer", "Progress", "Session"),
     *("CommandError", "ControlError", "EncoderError", "MessageError", "NegotiationError"),
     *("ResultError", "RtcStreamError", "SessionClosed", "SignatureError"),

@@ -7,7 +7,6 @@ import pytest
 from benchmarks import fuzz
 from rtcstream import session
 from tests.fuzzing import Case, complaints
-from tests.fuzzing_sessions import all_sessions, meet
 
 SEED = 20_261_124
 
@@ -39,13 +38,19 @@ async def test_requests_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_peers_that_connect_with_mutated_offers() -> None:
     """Of 25 peers with mutated offers some are connected, and each session ends well."""
-    connected = 0
     with complaints() as log:
-        async with all_sessions() as sessions:
-            for number in range(25):
-                connected += await meet(Case("live", SEED, number), sessions)
-        assert not log.take()
-    assert connected
+        fuzzing = fuzz.Fuzzing(log)
+        told = await fuzzing.meet(SEED, 25)
+    assert not fuzzing.failures, fuzzing.failures[0]
+    assert "; 0 connected" not in told
+
+
+async def test_packets_to_a_session() -> None:
+    """After 1,500 mutated packets of RTP, RTCP, STUN and DTLS a session still answers its peer."""
+    with complaints() as log:
+        fuzzing = fuzz.Fuzzing(log)
+        await fuzzing.pelt(SEED, 1500)
+    assert not fuzzing.failures, fuzzing.failures[0]
 
 
 def test_a_case_can_be_had_again() -> None:

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 
 from rtcstream import Image, Limits, Stream, testing
-from rtcstream import session as session_module
 from rtcstream.buckets import Bucket
 from rtcstream.gate import Gate
 from rtcstream.negotiator import Sessions
@@ -20,10 +19,9 @@ from rtcstream.server import ServerOptions, listening
 from rtcstream.signaling import Problem
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.types import Peer
-from tests.conftest import Leaks, Serve
+from tests.conftest import Serve
 from tests.offers import ghost_offer
 from tests.pictures import scene
-from tests.waiting import until
 
 SDP = {"Content-Type": "application/sdp"}
 HERE = IceOptions(addresses=LOOPBACK)
@@ -242,30 +240,6 @@ async def test_messages_a_second() -> None:
         assert 20 <= values["level"] < 50
         assert not [message for message in peer.messages if message["type"] == "error"]
         await peer.apply(scene())
-
-
-async def test_ghosts_do_not_lock_anybody_out(
-    leaks: Leaks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After 300 offers of nobody a real visitor connects within a second, and all is freed."""
-    monkeypatch.setattr(session_module, "CONNECT_TIMEOUT", 3.0)
-    ghost = await ghost_offer()
-    async with testing.connect(Stream(flip)) as peer:  # what is loaded once
-        await peer.apply(scene())
-    loop = asyncio.get_running_loop()
-    gate = Gate(Limits(sessions=1000))
-    async with leaks(), limited(gate) as sessions:
-        for _ in range(300):
-            await sessions.connect(ghost, {}, Peer("192.0.2.6", {}), HERE)
-        assert gate.half_open == gate.limits.half_open
-        start = loop.time()
-        async with testing.connect(sessions) as peer:
-            await peer.apply(scene())
-            assert loop.time() - start < 1.0
-            await until(lambda: len(sessions) == 1)
-            assert gate.half_open == 0
-            assert len(gate) == 1
-    assert len(gate) == 0
 
 
 async def test_given_up_while_it_is_answered() -> None:

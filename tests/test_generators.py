@@ -24,7 +24,7 @@ from rtcstream import (
 from tests.leaks import no_leaks
 from tests.pictures import difference, plain, scene
 from tests.sounds import RATE, encoded, frequency, lag, likeness, phases, sweep, tone
-from tests.waiting import finished, runs_of, until
+from tests.waiting import finished, named, runs_of, until
 
 FRAME = RATE // 50
 
@@ -94,7 +94,7 @@ async def awaited() -> Iterator[str]:
     return iter(["a", "aa", "aaa"])
 
 
-@pytest.mark.parametrize("target", [Words, Words(), words, returned, awaited], ids=str)
+@pytest.mark.parametrize("target", [Words, Words(), words, returned, awaited], ids=named)
 async def test_text_that_grows(target: Any) -> None:
     """Plain and async generators, classes, instances and other iterators yield alike."""
     async with testing.connect(Stream(target)) as peer:

@@ -81,7 +81,7 @@ async def test_a_session_is_spoken_to_from_a_process() -> None:
         peer.send_text(json.dumps({"type": "data", "data": 7}))
         peer.send(scene())
         data = (await peer.message("data"))["data"]
-        assert data["received"][-1:] == [7]
+        assert data["received"][-1:] == [7] and data["played"] == 0.0
         assert (await peer.message("log", level="info"))["message"] == "hello"
         assert (await peer.message("log", level="warning"))["message"] == "careful"
         progress = await peer.message("progress")

@@ -58,6 +58,7 @@ LADDER = [
     Room("generators"),
     Room("vad", "numpy onnxruntime"),
     Room("recording", "av numpy"),
+    Room("turns", "av numpy"),
     Room("video_recording", "av"),
     Room("wiring"),
     Room("outbox", "aiortc"),
@@ -106,6 +107,7 @@ EXAMPLES_MAY_IMPORT = {
     *("rtcstream", "rtcstream.testing"),
     *("aiohttp", "av", "cv2", "numpy"),
     "pocketsphinx",  # of the extra `speech`, on use
+    "moonshine_voice",  # of the extra `conversation`, on use
     "rapidocr_onnxruntime",  # of the extra `models`, on use
 }
 

@@ -27,6 +27,7 @@ from rtcstream.messages import (
     Set,
     State,
     Stats,
+    Talk,
     Time,
     encode,
     parse,
@@ -57,10 +58,11 @@ data = st.recursive(
         ('{"type": "data", "data": [1, {"a": null}]}', ClientData([1, {"a": None}])),
         ('{"type": "data", "data": null}', ClientData(None)),
         ('{"type": "run"}', Run()),
+        ('{"type": "turn", "on": true}', Talk(True)),
         (' {"data": "\\ud83d\\udeb2", "type": "data"}\n', ClientData("🚲")),
     ],
 )
-def test_what_a_page_says(message: str, expected: Set | ClientData | Run) -> None:
+def test_what_a_page_says(message: str, expected: Set | ClientData | Run | Talk) -> None:
     """Each message to the server is read as its own type; fields of a later version are let be."""
     assert parse(message) == expected
 
@@ -79,7 +81,7 @@ def test_what_a_page_says(message: str, expected: Set | ClientData | Run) -> Non
         ("[]", 'the message must be a JSON object with a "type"'),
         ("null", "must be a JSON object"),
         ('"set"', "must be a JSON object"),
-        ("{}", 'there is no message type None here; there are "set", "data", "run" and'),
+        ("{}", 'there is no message type None here; there are "set", "data", "run",'),
         ('{"type": "SET"}', "there is no message type 'SET' here"),
         ('{"type": ["set"]}', "there is no message type ['set'] here"),
         ('{"type": "data"}', 'a "data" message must carry "data"'),

@@ -1,6 +1,7 @@
 """Whether there is too much to do: measured, with hysteresis."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from aiohttp import web
 
 from rtcstream import CommandError, Image, Stream, testing
 from rtcstream.door import OVERLOAD
-from rtcstream.overload import INTERVAL, Overload, available_cores
+from rtcstream.overload import INTERVAL, Overload, available_cores, processor_times
 from rtcstream.server import ServerOptions, listening
 from rtcstream.signaling import Problem
 from rtcstream.transport.ice import IceOptions
 from rtcstream.types import Peer
+from tests import isolated
+from tests.pictures import scene
 from tests.waiting import until
 
 
@@ -91,6 +94,23 @@ async def test_blocked_loop_turns_new_sessions_away() -> None:
         async with testing.connect(sessions, ticket=event["ticket"]):
             pass
         await news.aclose()
+
+
+async def test_worker_processes_count() -> None:
+    """What functions use in processes of their own is the server's load, too."""
+    stream = Stream(isolated.hanging, isolation="process")
+    async with Overload(max_lag=None, max_cpu=None) as load, testing.connect(stream) as peer:
+        await peer.apply(scene(64, 48))
+        before = processor_times()
+        await peer.set(on=True)
+        peer.send(scene(64, 48))
+
+        def busy() -> float:
+            now = processor_times()
+            return sum(now[pid] - before.get(pid, 0.0) for pid in now if pid != os.getpid())
+
+        await until(lambda: busy() > 0.5)
+        assert load.state.cpu > 0.1 / available_cores()
 
 
 async def test_server_measures_itself() -> None:

@@ -117,6 +117,30 @@ def test_a_film_longer_than_its_sound_ends() -> None:
     assert stage.told == [("end", None)] and run.pending == 0
 
 
+def test_what_is_held_plays_on_where_it_was() -> None:
+    """A held run sends silence, and shows and tells nothing; then it goes on with the very next
+    sample. Another run begins without being held. Only what was sent counts as played."""
+    stage = Stage()
+    run = stage.playout.begin()
+    sound = np.repeat(np.arange(1, 5, dtype=np.int16), FRAME)
+    for number, name in enumerate("abcd"):
+        part = sound[number * FRAME : (number + 1) * FRAME]
+        run.give(picture(), np.stack([part, part], axis=1), stage.tells(name))
+    stage.play_frame()
+    stage.playout.hold()
+    assert stage.queue.take().to_ndarray().max() == 0
+    assert [name for name, _ in stage.told] == ["a"] and run.played == FRAME / AUDIO_RATE
+    stage.playout.go_on()
+    stage.played += 1
+    assert stage.queue.take().to_ndarray().max() == 2
+    assert [name for name, _ in stage.told] == ["a", "b"]
+    stage.playout.hold()
+    stage.playout.begin().give(None, frames(1), stage.tells("new"))
+    stage.played += 1
+    stage.play_frame()
+    assert stage.told[-1] == ("new", None) and run.played == 3 * FRAME / AUDIO_RATE
+
+
 def test_nothing_of_a_superseded_run() -> None:
     """When another run begins, no picture of the old one is left for the encoder, none of its
     results is told, and it can give no more."""

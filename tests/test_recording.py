@@ -52,7 +52,7 @@ async def speak(peer: TestPeer, samples: np.ndarray[Any, Any]) -> None:
 @pytest.fixture
 def by_loudness(monkeypatch: pytest.MonkeyPatch) -> None:
     """A whistle is speech."""
-    monkeypatch.setattr("rtcstream.recording.speech_detector", Energy)
+    monkeypatch.setattr("rtcstream.turns.speech_detector", Energy)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 from rtcstream import Image, Range, Session, SignatureError
 from rtcstream.annotations import ResultSlot
 from rtcstream.signature import Signature, read
+from tests.waiting import named
 
 NAMES: dict[str, Any] = {}
 exec(
@@ -384,7 +385,7 @@ class Generator:
         (cv2.flip, "flip", "Python cannot see its parameters; wrap it in a `def` of your own"),
         (max, "max", "Python cannot see its parameters"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_cannot_be_called(target: Any, function: str, sentence: str) -> None:
     """What is no function, or cannot be built or seen into, is told what to give instead."""

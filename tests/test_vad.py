@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rtcstream import Turn, Utterance, vad
-from rtcstream.recording import TurnDetector
+from rtcstream.turns import TurnDetector
 from rtcstream.vad import SPEECH_RATE, Energy, Silero, SpeechDetector, speech_detector
 from tests.hearing import RATE, read, speak
 
@@ -87,18 +87,26 @@ class Heard:
         self.turns: list[Utterance] = []
         self.began: list[float] = []
         self.interrupted: list[float] = []
+        self.gone_on = 0
         self.warnings: list[str] = []
         self._now = 0.0
-        turns = TurnDetector(Turn(), self._give, self._interrupt, self, detector)
+        self.held: list[float] = []
+        turns = TurnDetector(Turn(), self, self, detector)
         for start in range(0, len(sound) - FRAME, FRAME):
             self._now = (start + FRAME) / RATE
             turns.put(frame(sound, start))
 
-    def _give(self, turn: Any) -> None:
-        self.turns.append(turn)
+    def hold(self) -> None:
+        self.held.append(self._now)
 
-    def _interrupt(self) -> None:
+    def go_on(self) -> None:
+        self.gone_on += 1
+
+    def interrupt(self) -> None:
         self.interrupted.append(self._now)
+
+    def give(self, take: Any) -> None:
+        self.turns.append(take)
 
     def on_state(self, value: str) -> None:
         if value == "speaking":
@@ -154,12 +162,25 @@ def test_silero_is_not_interrupted_by_noise(make: Callable[[int], Mono]) -> None
 def test_speech_interrupts_at_once(
     sentences: list[Mono], detector: Callable[[], SpeechDetector]
 ) -> None:
-    """Each onset is noticed within four blocks: 80 ms by loudness, 128 by Silero."""
+    """Each onset silences within four blocks, 80 ms by loudness and 128 by Silero; once it is sure
+    to be a turn it interrupts."""
     sound, starts = conversation(sentences)
     heard = Heard(sound, detector)
-    delays = np.subtract(heard.interrupted, starts)
+    delays = np.subtract(heard.held, starts)
     within = 4 * detector().block / SPEECH_RATE + FRAME / RATE
     assert len(delays) == 2 and delays.min() > 0 and delays.max() <= within, delays
+    sure = np.subtract(heard.interrupted, heard.held)
+    assert sure == pytest.approx([Turn().minimum - TurnDetector.ONSET] * 2, abs=0.1)
+    assert not heard.gone_on
+
+
+def test_a_cough_lets_the_answer_go_on() -> None:
+    """What is too short for a turn silences the answer only until the pause after it is over."""
+    sound = np.zeros(3 * RATE, np.float32)
+    sound[RATE : RATE + RATE // 8] = 0.2 * white(RATE // 8)
+    heard = Heard(sound, Energy)
+    assert len(heard.held) == 1 and heard.gone_on == 1
+    assert not heard.interrupted and not heard.turns
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", *vad.PACKAGES])
@@ -251,9 +272,9 @@ def test_energy_tells_speech_from_a_noisy_room() -> None:
 
 def test_a_turn_ends_though_nothing_more_comes(sentences: list[Mono]) -> None:
     """A turn whose sound stops coming ends when that is too late, and not a moment before."""
-    turns: list[Any] = []
     told = Heard(np.zeros(0, np.float32), Energy)
-    detector = TurnDetector(Turn(pause=0.3), turns.append, lambda: None, told, Energy)
+    turns = told.turns
+    detector = TurnDetector(Turn(pause=0.3), told, told, Energy)
     now = 100.0
     longest = detector._turn.pause + detector.LATE
     with pytest.MonkeyPatch.context() as patch:
@@ -282,7 +303,7 @@ def test_the_timer_does_not_wait_for_a_detector(sentences: list[Mono]) -> None:
         return Energy()
 
     told = Heard(np.zeros(0, np.float32), Energy)
-    detector = TurnDetector(Turn(), told._give, told._interrupt, told, slow)
+    detector = TurnDetector(Turn(), told, told, slow)
     thread = threading.Thread(target=detector.put, args=(frame(sentences[0], 0),))
     thread.start()
     assert loading.wait(10)

@@ -15,6 +15,13 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.01)
 
 
+def named(value: object) -> str:
+    """A parameter's name in a test's, where its text has its address, or would be too long."""
+    return getattr(value, "__name__", None) or (
+        value if isinstance(value, str) else type(value).__name__
+    )
+
+
 def runs_of(peer: TestPeer) -> GeneratorRuns:
     """The one generator of a session."""
     assert peer.session is not None

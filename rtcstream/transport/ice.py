@@ -33,6 +33,9 @@ class ServerSource(Protocol):
         """The servers of a visitor; None when they cannot be had."""
 
 
+SERVER_SECONDS = 3
+"""How long a STUN or TURN server may take; an offer's answer waits for it. That is time enough to
+ask again, and for a connection over TCP; aioice's own is 5 s."""
 UFRAG_LENGTH = 16
 """Characters by which connections on one port are told apart; aioice's own have four."""
 
@@ -108,6 +111,7 @@ def gather_on(gatherer: RTCIceGatherer, options: IceOptions) -> None:
         connection._local_username = random_string(UFRAG_LENGTH)
 
     async def chosen(component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
+        timeout = min(timeout, SERVER_SECONDS)
         local = local_addresses(options.addresses, addresses)
         if ports is None:
             candidates = await gather(component, local, timeout)

@@ -211,22 +211,21 @@ def _survive_broken_path(sctp: RTCSctpTransport) -> None:
     """Take what cannot be sent any more for lost on its way.
 
     aiortc's timers send in tasks of nobody's: on a path that broke a moment ago each would end in
-    an error that asyncio logs. Lost chunks are sent again, until the association is closed: what
-    was to be sent just then has set the timer once more, and it would never end.
+    an error that asyncio logs. Lost chunks are sent again, until the association is closed: such a
+    task that came after that would set the timer once more, and so on without end.
     """
-    send, send_again = sctp._send_chunk, sctp._t3_expired
-
-    def expired() -> None:
-        sctp._t3_handle = None
-        if sctp._association_state != sctp.State.CLOSED:
-            send_again()
+    send, transmit = sctp._send_chunk, sctp._transmit
 
     async def guarded(chunk: Chunk) -> None:
         with contextlib.suppress(ConnectionError):
             await send(chunk)
 
+    async def until_closed() -> None:
+        if sctp._association_state != sctp.State.CLOSED:
+            await transmit()
+
     sctp._send_chunk = guarded  # type: ignore[method-assign]
-    sctp._t3_expired = expired  # type: ignore[method-assign]
+    sctp._transmit = until_closed  # type: ignore[method-assign]
 
 
 def _survive_bad_messages(sctp: RTCSctpTransport) -> None:

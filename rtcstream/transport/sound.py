@@ -156,8 +156,9 @@ class SteadyQueue(SoundQueue):
 class PacedQueue(SoundQueue):
     """Sound that is sent at its own pace, by the clock: what a generator gives.
 
-    Silence goes out while there is nothing to play, so the track never stalls. ``write`` waits
-    once ``LOOKAHEAD`` samples are there: a generator is pulled that far ahead and no further.
+    Silence goes out while there is nothing to play, so the track never stalls, and while it is
+    ``held``. ``play`` waits once ``LOOKAHEAD`` samples are there: a generator is pulled that far
+    ahead and no further.
     """
 
     LOOKAHEAD = AUDIO_RATE * 4 // 5
@@ -167,9 +168,12 @@ class PacedQueue(SoundQueue):
         self.on_frame: Callable[[int], None] = lambda position: None
         """Called with the position, in samples, of each frame that is about to be sent."""
         self.clock = SourceClock(AUDIO_RATE)
+        self.held = False
+        """Whether what waits is to wait on; another run begins without."""
+        self.played = 0
+        """Samples, of all runs, that have been sent; silence in between does not count."""
         self._origin = origin
         self._now = now
-        self._played = 0
         self._epoch = 0
         self._began: float | None = None
         self._frames = 0
@@ -182,12 +186,13 @@ class PacedQueue(SoundQueue):
     @property
     def end(self) -> int:
         """The position, in samples, at which the next sound will play."""
-        return self._played + self._count
+        return self.played + self._count
 
     def begin(self) -> int:
         """Drop what waits; returns the number of the run that may play from now on."""
         with self._changed:
             self._epoch += 1
+            self.held = False
             self.clear()
             return self._epoch
 
@@ -200,7 +205,7 @@ class PacedQueue(SoundQueue):
                 raise Closed
             if run != self._epoch:
                 raise Superseded
-            position = self._played + self._count
+            position = self.played + self._count
             self._append(sound)
             return position
 
@@ -217,14 +222,15 @@ class PacedQueue(SoundQueue):
             if self._now() - due > 0.5:  # the machine slept: go on from now
                 skipped = int((self._now() - due) * AUDIO_RATE / FRAME)
                 self._frames += skipped
-            position = self._played
-            sound = self._cut(FRAME)
-            self._played += len(sound)
+            held, position = self.held, self.played
+            sound = self._cut(0 if held else FRAME)
+            self.played += len(sound)
             pts = self._origin + self._frames * FRAME
             self._frames += 1
             self._changed.notify_all()
         self.clock.observe(pts)
-        self.on_frame(position)
+        if not held:
+            self.on_frame(position)
         if len(sound) < FRAME:
             sound = np.concatenate([sound, np.zeros((FRAME - len(sound), 2), np.int16)])
         return to_frame(sound, pts)
