@@ -89,8 +89,9 @@ async def test_a_face_that_is_not_found_for_a_while() -> None:
 
 
 @needs_text
-async def test_text_is_read() -> None:
-    """The heading of a photographed page is read, as text and where it stands."""
+async def test_text_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heading of a photographed page is read, as text and where it stands; loading is told."""
+    monkeypatch.setattr(read_text.reader, "_made", [])
     async with testing.connect(read_text.stream, timeout=30) as peer:
         assert (await peer.message("progress"))["text"] == "Reading the weights"
         peer.send(heading())
