@@ -18,7 +18,7 @@ run: .venv/run.stamp
 	$(BIN)/python -m rtcstream $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
 
 check: .venv/test.stamp
 	$(BIN)/ruff format --check .

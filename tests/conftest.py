@@ -11,6 +11,8 @@ from typing import Protocol, Unpack
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, async_playwright
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import browser
 from tests.leaks import no_leaks
@@ -23,6 +25,12 @@ class HasApp(Protocol):
 
 
 Serve = Callable[[web.Application | HasApp], AbstractAsyncContextManager[str]]
+BROWSERS = (
+    *("test_benchmark_", "test_browser_", "test_examples_", "test_firefox"),
+    *("test_long_sound", "test_outages", "test_slow_models"),
+)
+"""How the files begin whose tests open one."""
+
 Leaks = Callable[..., AbstractAsyncContextManager[None]]
 
 
@@ -116,17 +124,15 @@ def leaks() -> Leaks:
     return no_leaks
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]  # which has no types
     """Of two workers (`make test`) one has the browsers, whose tests mostly wait and would disturb
-    each other, and begins with them; the other has all the rest."""
+    each other; the other has all the rest."""
 
-    def has_browser(item: pytest.Item) -> bool:
-        opens = isinstance(item, pytest.Function) and "chromium" in item.fixturenames
-        return opens or item.path.name.startswith(
-            ("test_firefox", "test_benchmark_", "test_outages")
-        )
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "browsers" if Path(file).name.startswith(BROWSERS) else file
 
-    items.sort(key=lambda item: not has_browser(item))
-    for item in items:
-        if has_browser(item):
-            item.add_marker(pytest.mark.xdist_group("browsers"))
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    return Lanes(config, log)
