@@ -66,12 +66,15 @@ class Slot:
     """The room of one session, held from before it is negotiated until it is released.
 
     ``used`` counts the seconds of the time limit that it has had, in this session and in those that
-    it was passed on from.
+    it was passed on from; ``tries`` how many of these in a row never connected.
     """
 
-    def __init__(self, admission: "Admission", since: float, used: float = 0.0) -> None:
+    def __init__(
+        self, admission: "Admission", since: float, used: float = 0.0, tries: int = 0
+    ) -> None:
         self.since = since
         self.used = used
+        self.tries = tries
         self._admission = admission
 
     def release(self, ran: bool = False) -> None:
@@ -79,10 +82,10 @@ class Slot:
         whose length estimates may be made."""
         self._admission._release(self, ran)
 
-    def pass_on(self, used: float) -> "Slot":
+    def pass_on(self, used: float, connected: bool) -> "Slot":
         """The same room for a session that goes on in place of one that had it, and ``used`` so
         many seconds; releasing this one does nothing any more."""
-        return self._admission._pass_on(self, used)
+        return self._admission._pass_on(self, used, connected)
 
 
 class Place:
@@ -263,11 +266,12 @@ class Admission:
             place.expiry.cancel()
         place.changed()
 
-    def _pass_on(self, slot: Slot, used: float) -> Slot:
+    def _pass_on(self, slot: Slot, used: float, connected: bool) -> Slot:
         if slot not in self._running:
             return slot
         self._running.remove(slot)
-        following = Slot(self, slot.since, slot.used + used)
+        tries = 0 if connected else slot.tries + 1
+        following = Slot(self, slot.since, slot.used + used, tries)
         self._running.add(following)
         return following
 

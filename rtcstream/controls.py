@@ -352,8 +352,9 @@ class Values:
         return control if control is not None and control.type == "file" else None
 
     def place(self, name: str, file: File) -> bool:
-        """Take a file that was uploaded; returns whether its control is not ``Live``."""
-        self._replace({**self._values, name: file})
+        """Take a file that was uploaded; returns whether its control is not ``Live``. Raises
+        ControlError."""
+        self._replace(self._fitting({name: file}))
         return name not in self._live
 
     def forget(self, setter: str) -> None:

@@ -3,8 +3,6 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -14,6 +12,7 @@ from .buckets import Buckets, account
 from .limits import Limits
 from .signaling import Problem, origins_of
 from .types import Peer
+from .uploads import Quota
 
 logger = logging.getLogger("rtcstream")
 
@@ -50,6 +49,8 @@ class Gate:
         self._sessions: Counter[str] = Counter()
         self._half_open: dict[str, Guest] = {}
         self._places: Counter[str] = Counter()
+        self.files = Quota(limits.files * 1_000_000)
+        """What visitors have uploaded."""
 
     def __len__(self) -> int:
         return self._sessions.total()
@@ -104,9 +105,8 @@ class Gate:
         oldest.given_up = True
         oldest.end_soon("it had not connected when others came", lost=True)
 
-    @contextmanager
-    def place(self, address: str | None) -> Iterator[None]:
-        """Count a place in line, as long as it is held. Raises Problem (429)."""
+    def enter_line(self, address: str | None) -> None:
+        """Count a place in line, until ``leave_line``. Raises Problem (429)."""
         name = account(address)
         if self._places[name] >= self.limits.places:
             raise Problem(
@@ -117,12 +117,13 @@ class Gate:
                 {"Retry-After": "5"},
             )
         self._places[name] += 1
-        try:
-            yield
-        finally:
-            self._places[name] -= 1
-            if not self._places[name]:
-                del self._places[name]
+
+    def leave_line(self, address: str | None) -> None:
+        """The place, and what was given for it, is no more."""
+        name = account(address)
+        self._places[name] -= 1
+        if not self._places[name]:
+            del self._places[name]
 
     def enter(self, session: Guest) -> None:
         """Count a session that was admitted just now, until it says "closed"."""

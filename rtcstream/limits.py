@@ -40,6 +40,8 @@ class Limits:
     """Sessions of one address at a time."""
     places: int = 25
     """Places in line of one address at a time."""
+    files: int = 10_000
+    """Megabytes of uploaded files at a time, of all sessions of the server."""
     half_open: int = 128
     """Sessions of the server that are not connected yet, at a time; more than ``post_burst``, or
     else a burst that is let in would displace itself."""

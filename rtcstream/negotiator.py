@@ -11,7 +11,7 @@ from aiohttp import web
 from aiortc import RTCIceCandidate
 
 from .access import signed_in
-from .admission import Admission, Slot
+from .admission import GRACE_SECONDS, Admission, Slot
 from .controls import Control, Values
 from .door import OVERLOAD, Door
 from .errors import ControlError, NegotiationError
@@ -31,7 +31,7 @@ from .transport.ice import IceOptions, is_usable_candidate
 from .transport.ports import NoPortFree
 from .turn import resolved
 from .types import Peer
-from .uploads import TooLarge, UploadBusy
+from .uploads import Full, TooLarge, UploadBusy
 from .wiring import NothingToView
 
 logger = logging.getLogger("rtcstream.session")
@@ -44,6 +44,8 @@ NETWORK = web.AppKey("rtcstream_network", IceOptions)
 RESUME = "Rtcstream-Resume"
 """The header of a POST that names a session whose connection was lost."""
 
+TRIES = 2
+"""Sessions in a row that may never connect, and yet have the room of the one before."""
 RETRY_AFTER = "2"
 """Seconds after which there may be something to view."""
 PORT_AFTER = "5"
@@ -132,10 +134,15 @@ class Sessions:
     async def queue(self, request: web.Request) -> AsyncGenerator[Mapping[str, Any], None]:
         self._check_open()
         gate = request.config_dict.get(GATE, self.gate)
-        with gate.place(request.remote):
+        gate.enter_line(request.remote)
+        grace = 0.0
+        try:
             async with aclosing(self.door.queue(request.config_dict.get(OVERLOAD))) as news:
                 async for each in news:
+                    grace = GRACE_SECONDS if "ticket" in each else 0.0
                     yield each
+        finally:  # a ticket is good for a while yet
+            asyncio.get_running_loop().call_later(grace, gate.leave_line, request.remote)
 
     async def connect(
         self,
@@ -181,9 +188,11 @@ class Sessions:
         resume: str | None,
     ) -> tuple[MediaSession, str]:
         self._check_open()
-        run = self._shared_run() if self._shared else None
+        self.runner.begin()
+        run = self._shared_run(gate) if self._shared else None
         values = Values(self._controls) if run is None else run.values
         _take_first(values if run is None else run, parameters)
+        former = None if resume is None else self._former(resume, peer)
         session = MediaSession(
             self._signatures,
             values,
@@ -193,7 +202,9 @@ class Sessions:
             options=self._options,
             shared=run,
             stay=self._limits.after(slot.used),
-            kept=None if resume is None else self._take_kept(resume, peer),
+            kept=None if resume is None else self._take_kept(resume, peer, former),
+            names=frozenset() if former is None else former.names,
+            quota=None if gate is None else gate.files,
         )
         if (room := self.door.admission.room) is not None:
             self._keeper.bound_instances(room)
@@ -203,7 +214,6 @@ class Sessions:
         self.ledger.open(session)
         session.on("closed", lambda reason: self._forget(session, reason))
         self._negotiating[session.id] = slot
-        self.runner.begin()
         try:
             answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
@@ -233,8 +243,7 @@ class Sessions:
     async def _end_former(self, session: MediaSession) -> Slot | None:
         """End the session that a visitor comes from, which does not know yet that it was lost; the
         room that it had goes on to the next, with the time that it has used."""
-        held = self._slots.pop(session.id, None) or self._negotiating.pop(session.id, None)
-        slot = None if held is None else held.pass_on(session.time_used)
+        slot = self._passed_on(session)
         session.end_soon("it goes on in another connection", lost=True)
         if self._shared:  # who sends to all does so until it is over
             try:
@@ -245,17 +254,31 @@ class Sessions:
                 raise
         return slot
 
-    def _take_kept(self, name: str, peer: Peer) -> Keepsake | None:
+    def _passed_on(self, session: MediaSession) -> Slot | None:
+        """A session's room, unless its time is over, it has been ended for good, or it is one of a
+        row that never connected: who holds a room so would hold it for ever."""
+        held = self._slots.get(session.id) or self._negotiating.get(session.id)
+        if held is None or session.ended_for_good:
+            return None
+        limit, connected = self._limits.time_limit, session.was_connected
+        if not connected and held.tries >= TRIES:
+            return None
+        if limit is not None and held.used + session.time_used >= limit:
+            return None
+        self._slots.pop(session.id, None)
+        self._negotiating.pop(session.id, None)
+        return held.pass_on(session.time_used, connected)
+
+    def _take_kept(self, name: str, peer: Peer, former: MediaSession | None) -> Keepsake | None:
         """What there is yet of a session that was lost."""
-        session = self._former(name, peer)
-        return self._keeper.take(name, peer) if session is None else session.take_kept()
+        return self._keeper.take(name, peer) if former is None else former.take_kept()
 
     def _former(self, name: str, peer: Peer) -> MediaSession | None:
         """The newest session that a visitor knows by this name."""
         known = (each for each in reversed(self._sessions.values()) if name in each.names)
         return next((each for each in known if is_same(each.peer, peer)), None)
 
-    def _shared_run(self) -> SharedRun:
+    def _shared_run(self, gate: Gate | None) -> SharedRun:
         """The run that all watch, or a new one."""
         if self._run is None:
             self._run = SharedRun(
@@ -264,6 +287,7 @@ class Sessions:
                 self._options,
                 self.runner,
                 self._run_over,
+                None if gate is None else gate.files,
             )
         return self._run
 
@@ -301,6 +325,8 @@ class Sessions:
         taking = found.values.file_control(control)
         if taking is None:
             raise Problem(404, "No such control", "The stream has no control there for a file.")
+        if not found.live:  # or else it could be anybody's, for nothing
+            raise Problem(409, "Not connected", "Send the file when the session is connected.")
         most = int(taking.maximum or 0)
         too_large = Problem(413, "File too large", f"Send at most {most} bytes.")
         if length is not None and length > most:
@@ -315,6 +341,10 @@ class Sessions:
             ) from None
         except FileNotFoundError:  # and its folder with the session
             raise session_not_found() from None
+        except ControlError as error:
+            raise Problem(400, "Control not accepted", f"{error}.") from None
+        except Full:
+            raise Problem(507, "No room", "There are too many files now: try later.") from None
         except OSError as error:
             logger.error("%s: a file could not be stored: %s", session[:6], error)
             raise Problem(507, "No room", "The server cannot store the file now.") from None

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from .signature import Signature
 from .transport.ice import IceOptions
 from .transport.peer import PeerConnection
 from .types import Peer
-from .uploads import UploadBusy, Uploads
+from .uploads import Quota, Uploads
 from .wiring import Wiring
 
 logger = logging.getLogger("rtcstream.session")
@@ -61,9 +61,11 @@ class MediaSession(Host):
         stay: SessionLimits,
         shared: SharedRun | None = None,
         kept: Keepsake | None = None,
+        names: Set[str] = frozenset(),
+        quota: Quota | None = None,
     ) -> None:
         super().__init__(secrets.token_urlsafe(18), peer, asyncio.get_running_loop(), runner)
-        self.names = {self.id} if kept is None else {self.id, *kept.names}
+        self.names = {self.id, *names, *(() if kept is None else kept.names)}
         """The ids by which the page may know it, until it is connected."""
         self.kept = kept
         """What it has yet to go on with; once it is lost, what there is of it."""
@@ -83,8 +85,9 @@ class MediaSession(Host):
         self._deadline: asyncio.TimerHandle | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.given_up = False
-        self._uploads = Uploads()
-        self._uploading: set[str] = set()
+        self._uploads = Uploads(quota)
+        self.lost = False
+        """Whether it has ended, and its visitor may come back."""
         self.limits = ice.limits
         self._messages = Bucket(ice.limits.messages, ice.limits.message_burst)
         self._refusals = Bucket(1.0, 1)
@@ -149,9 +152,14 @@ class MediaSession(Host):
         return self._connection.remote_ufrag
 
     @property
+    def ended_for_good(self) -> bool:
+        """Whether it has ended, or is about to, and its visitor is not to come back."""
+        return self._closing is not None and not self.lost
+
+    @property
     def time_used(self) -> float:
-        """Seconds of its time limit that have gone by."""
-        return self._time.used
+        """Seconds of its time limit that have gone by; where nothing has come yet, of its life."""
+        return self._time.used or time.monotonic() - self.opened_at
 
     @property
     def was_connected(self) -> bool:
@@ -172,15 +180,9 @@ class MediaSession(Host):
         self, control: Control, name: str, chunks: AsyncIterator[bytes]
     ) -> dict[str, Any]:
         """Take a file in as a control's value, which is returned as JSON. Raises UploadBusy,
-        TooLarge, OSError, and what ``chunks`` does."""
-        if control.name in self._uploading:
-            raise UploadBusy
-        self._uploading.add(control.name)
-        try:
-            most = int(control.maximum or 0)
-            file = await self._uploads.take(control.name, name, chunks, most)
-        finally:
-            self._uploading.discard(control.name)
+        TooLarge, Full, OSError, ControlError, and what ``chunks`` does."""
+        uploads = self._uploads if self._shared is None else self._shared.uploads
+        file = await uploads.take(control.name, name, chunks, int(control.maximum or 0))
         self._time.touch()
         if self.values.place(control.name, file):
             self._wiring.restart(debounce=0.0)
@@ -235,6 +237,7 @@ class MediaSession(Host):
         after a goodbye there is nothing to go on with."""
         if self._closing is not None:
             return
+        self.lost = lost
         if self.kept is not None and lost:  # it never came so far as to go on with it
             self.kept = replace(self.kept, names=self.names)
         elif self.kept is not None:

@@ -22,6 +22,7 @@ from .transport.broadcast import Broadcast
 from .transport.receiver import VideoReceiver
 from .transport.sound import PacedQueue, SteadyQueue
 from .types import Peer
+from .uploads import Quota, Uploads
 from .wiring import GENERATOR_FPS, NothingToView, Wiring
 from .worker import Worker
 
@@ -66,6 +67,7 @@ class SharedRun(Host):
         options: MediaOptions,
         runner: Runner,
         on_end: Callable[[], None],
+        quota: Quota | None = None,
     ) -> None:
         super().__init__("shared", Peer(None, {}), asyncio.get_running_loop(), runner)
         self.signature = signature
@@ -73,6 +75,7 @@ class SharedRun(Host):
         self.broadcast = Broadcast(options.bitrate, options.hardware, self.on_encoder_error)
         self.worker: Worker | None = None
         self.members: tuple[Member, ...] = ()
+        self.uploads = Uploads(quota)
         self.source: Member | None = None
         self._options = options
         self._on_end = on_end
@@ -218,6 +221,7 @@ class SharedRun(Host):
             self.worker.stop()
             self._event_loop.call_later(CLOSE_TIMEOUT, self.note_abandoned, self.worker)
         self.broadcast.close()
+        self._deleting = self._event_loop.create_task(self.uploads.close())
         for member in self.members:
             member.end_soon(reason)
 

@@ -70,15 +70,16 @@ def test_room_that_is_passed_on(clock: FakeClock) -> None:
     admission = Admission(1, clock)
     first = admission.admit()
     clock.pass_by(5)
-    second = first.pass_on(used=4.0)
-    third = second.pass_on(used=3.0)
-    assert (third.since, third.used) == (first.since, 7.0)
+    second = first.pass_on(4.0, connected=True)
+    third = second.pass_on(3.0, connected=False)
+    assert (third.since, third.used, third.tries) == (first.since, 7.0, 1)
+    assert second.tries == 0
     first.release()
     second.release()
     assert admission.state.running == 1 and admission.room == 0
     third.release()
     assert admission.state.running == 0 and admission.room == 1
-    assert third.pass_on(used=1.0) is third, "there is nothing to pass on any more"
+    assert third.pass_on(1.0, connected=False) is third, "there is nothing to pass on any more"
     assert admission.state.running == 0
 
 

@@ -110,16 +110,15 @@ def test_one_in_place_of_another() -> None:
 def test_places_of_an_address() -> None:
     """An address has so many places in line at a time; one that is left makes room, others' not."""
     gate = Gate(Limits(places=2))
-    with gate.place("192.0.2.1"):
-        with gate.place("192.0.2.1"), gate.place("192.0.2.2"):
-            with (
-                pytest.raises(Problem, match="2 places in line") as caught,
-                gate.place("192.0.2.1"),
-            ):
-                pass
-            assert caught.value.status == 429
-        with gate.place("192.0.2.1"):
-            pass
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        gate.enter_line(address)
+    with pytest.raises(Problem, match="2 places in line") as caught:
+        gate.enter_line("192.0.2.1")
+    assert caught.value.status == 429
+    gate.leave_line("192.0.2.1")
+    gate.enter_line("192.0.2.1")
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        gate.leave_line(address)
     assert not gate._places
 
 

@@ -184,6 +184,44 @@ async def test_the_room_of_one_that_is_negotiated(counting: type[Counts]) -> Non
     await until(lambda: one.door.admission.state.running == 0)
 
 
+async def test_a_room_is_not_held_for_ever(counting: type[Counts]) -> None:
+    """Sessions in a row that never connect, one whose time is over and one that was ended for good
+    leave their room to who waits."""
+    one = Stream(counting, concurrency_limit=1, time_limit=60).sessions()
+    nobody = Peer(None, {})
+    async with offering() as (_, offer):
+        session, _ = await one.connect(offer, {}, nobody, ICE)
+        for _ in range(2):
+            session, _ = await one.connect(offer, {}, nobody, ICE, resume=session.id)
+        with pytest.raises(Problem):
+            await one.connect(offer, {}, nobody, ICE, resume=session.id)
+        await until(lambda: one.door.admission.state.running == 0)
+        session, _ = await one.connect(offer, {}, nobody, ICE)
+        session.opened_at -= 60
+        with pytest.raises(Problem):
+            await one.connect(offer, {}, nobody, ICE, resume=session.id)
+        await until(lambda: one.door.admission.state.running == 0)
+        session, _ = await one.connect(offer, {}, nobody, ICE)
+        session.end_soon("time_limit")
+        with pytest.raises(Problem):
+            await one.connect(offer, {}, nobody, ICE, resume=session.id)
+
+
+async def test_an_answer_that_got_lost_of_a_plain_function() -> None:
+    """Where nothing is kept, too, the next attempt has the room of the one before."""
+
+    def same(image: Image) -> Image:
+        return image
+
+    one = Stream(same, concurrency_limit=1).sessions()
+    async with testing.connect(one) as peer, offering() as (_, offer):
+        await peer.apply(scene(160, 120))
+        assert peer.session is not None
+        await one.connect(offer, {}, Peer(None, {}), ICE, resume=peer.session.id)
+        async with testing.connect(one, resume=peer.session.id) as again:
+            await again.apply(scene(160, 120))
+
+
 async def test_instances_are_bounded_by_the_limit(counting: type[Counts]) -> None:
     """With room for one, another visitor takes the memory of an instance that is kept; the state
     is kept all the same."""

@@ -276,7 +276,7 @@ async def test_refused_viewer_leaves_the_source_its_run() -> None:
         return image
 
     sessions = Stream(same, shared=True).sessions()
-    run = sessions._shared_run()
+    run = sessions._shared_run(None)
     run.enter()  # a source whose offer is being read
     with pytest.raises(Problem):
         async with testing.connect(sessions, watch=True):

@@ -9,8 +9,11 @@ import aiohttp
 import pytest
 
 from rtcstream import ControlError, File, Image, MaxSize, SignatureError, Stream, testing
-from rtcstream.uploads import TooLarge, Uploads, plain_name
+from rtcstream.transport.ice import IceOptions
+from rtcstream.types import Peer
+from rtcstream.uploads import Full, Quota, TooLarge, Uploads, plain_name
 from tests.conftest import Serve
+from tests.footage import application
 from tests.pictures import plain
 from tests.test_endings import offering
 from tests.waiting import until
@@ -63,39 +66,33 @@ async def test_of_a_session() -> None:
 
 async def test_over_http(serve: Serve) -> None:
     """A PUT below the session's URL, named by its last segment; too large, unknown and wrong ones
-    are refused in words."""
-    stream = Stream(sizes)
-    async with serve(stream) as url, aiohttp.ClientSession() as client:
-        location = await offered(client, url)
-        for path, data, status in [
-            ("file/clip/caf%C3%A9%2Fx.bin", b"x" * 1000, 201),
-            ("file/clip/x", b"x" * 1001, 413),
-            ("file/other/x", b"x", 404),
+    are refused in words, and so is who has never connected."""
+    sessions = Stream(sizes).sessions()
+    async with (
+        serve(application(sessions, sessions)) as url,
+        aiohttp.ClientSession() as client,
+        testing.connect(sessions) as peer,
+        offering() as (_, offer),
+    ):
+        assert peer.session is not None
+        ghost, _ = await sessions.connect(offer, {}, Peer(None, {}), IceOptions())
+        for where, data, status in [
+            (f"{peer.session.id}/file/clip/caf%C3%A9%2Fx.bin", b"x" * 1000, 201),
+            (f"{peer.session.id}/file/clip/x", b"x" * 1001, 413),
+            (f"{peer.session.id}/file/clip/x", endless(), 413),
+            (f"{peer.session.id}/file/other/x", b"x", 404),
+            (f"{ghost.id}/file/clip/x", b"x", 409),
+            ("unknown/file/clip/x", b"x", 404),
         ]:
-            async with client.put(f"{location}/{path}", data=data) as answer:
+            async with client.put(f"{url}session/{where}", data=data) as answer:
                 assert answer.status == status
                 body = await answer.json()
                 assert body == {"name": "x.bin", "size": 1000} if status == 201 else body["detail"]
-        async with client.put(f"{location}/file/clip/x", data=endless()) as answer:
-            assert answer.status == 413
-        async with client.put(f"{url}session/unknown/file/clip/x", data=b"x") as answer:
-            assert answer.status == 404
-        async with client.delete(location) as answer:
-            assert answer.status == 200
 
 
 async def endless() -> AsyncIterator[bytes]:
     for _ in range(40):
         yield b"x" * 100
-
-
-async def offered(client: aiohttp.ClientSession, url: str) -> str:
-    """Where a session is that has been offered."""
-    async with offering() as (_, offer):
-        headers = {"Content-Type": "application/sdp"}
-        async with client.post(url + "session", data=offer, headers=headers) as answer:
-            assert answer.status == 201
-            return url + answer.headers["Location"]
 
 
 async def test_files_are_bounded_and_go(tmp_path: Path) -> None:
@@ -130,6 +127,61 @@ async def test_files_are_bounded_and_go(tmp_path: Path) -> None:
     assert not folder.exists()
     with pytest.raises(FileNotFoundError):
         await uploads.take("a", "x", chunks(b"1"), 10)
+
+
+async def test_the_end_stops_what_still_comes() -> None:
+    """Of a session that has ended not one more piece is written, and nothing of it is left."""
+    quota = Quota(100)
+    uploads = Uploads(quota)
+    read = 0
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(10):
+            read += 1
+            yield b"1"
+            if read == 3:
+                await uploads.close()
+
+    with pytest.raises(FileNotFoundError):
+        await uploads.take("a", "x", slow(), 1000)
+    assert read == 4 and quota.taken == 0
+
+
+async def test_all_files_together_are_bounded() -> None:
+    """What all sessions have uploaded counts, until it is deleted; one that is moved away too."""
+    quota = Quota(10)
+    one, two = Uploads(quota), Uploads(quota)
+    first = await one.take("a", "x", chunks(b"123456"), 10)
+    with pytest.raises(Full):
+        await two.take("a", "x", chunks(b"123", b"45"), 10)
+    assert quota.taken == 6
+    first.path.unlink()
+    await one.take("a", "y", chunks(b"12"), 10)
+    await one.take("a", "z", chunks(b"1"), 10)
+    assert quota.taken == 3
+    await two.take("a", "x", chunks(b"1234567"), 10)
+    await one.close()
+    await two.close()
+    await two.close()
+    assert quota.taken == 0
+
+
+async def test_of_a_shared_run() -> None:
+    """A file that is everybody's outlives who uploaded it."""
+
+    def reading(clip: File | None = None) -> Iterator[str]:
+        yield clip.path.read_text() if clip else "none"
+
+    sessions = Stream(reading, shared=True).sessions()
+    async with testing.connect(sessions) as stays:
+        async with testing.connect(sessions) as leaves:
+            assert leaves.session is not None
+            await sessions.upload(leaves.session.id, "clip", "x.txt", None, chunks(b"words"))
+        await until(lambda: len(sessions) == 1)
+        stays.send_text('{"type":"run"}')
+        while await stays.result() != "words":
+            pass
 
 
 async def test_a_generator_begins_anew() -> None:
