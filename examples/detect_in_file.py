@@ -1,25 +1,39 @@
 """What is in a film, in boxes with names: at the film's own pace, or as fast as it goes.
 
-Upload one on the page, or name one of the server's; the boxes of all its pictures may go to a file,
-a line of JSON each:
+Upload one on the page, or name one of the server's:
 
     python -m rtcstream detect_in_file -- --video street.mp4 [--boxes found.jsonl] [--model ...]
+
+The boxes of all its pictures, a line of JSON each, are there to be downloaded at its end.
 
 It finds what the example object_detection does, by the same networks.
 """
 
-import contextlib
 import dataclasses
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import av
 import numpy as np
 
-from rtcstream import Box, File, Image, Label, Live, MaxSize, Progress, Range, Stream, Text
+from rtcstream import (
+    Box,
+    Download,
+    File,
+    Image,
+    Label,
+    Live,
+    MaxSize,
+    Progress,
+    Range,
+    Session,
+    Stream,
+    Text,
+)
 from rtcstream.examples._detectors import detector
 from rtcstream.examples._models import options
 
@@ -27,25 +41,28 @@ options()  # what is wrong in it is said before anybody comes
 
 # Films only: FFmpeg would also read playlists, which name other files and hosts.
 FILMS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg"}
+Boxes = Annotated[Download | None, Label("boxes")]
 SHOWN = 15
 """At full speed, the pictures a second that are shown; all are looked at."""
 
 
 def detect_in_file(
     progress: Progress,
+    session: Session,
     video: Annotated[File | None, MaxSize(1 << 30), Label("Film")] = None,
     real_time: Annotated[bool, Label("At its own pace")] = False,
     conf_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.3),
     iou_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.5),
-) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("so far")]]]:
+) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("so far")], Boxes]]:
     """What is in a film, in boxes with names: at the film's own pace, or as fast as it goes."""
     path = video.path if video is not None else options().video
     if path is None:
-        yield np.full((360, 640, 3), 40, np.uint8), [Text("Choose a film", 24, 24)], "nothing"
+        yield np.full((360, 640, 3), 40, np.uint8), [Text("Choose a film", 24, 24)], "nothing", None
         return
     detect = detector.ask(progress)
-    begin, shown_at, things = time.monotonic(), 0.0, 0
-    with lines_to(options().boxes) as write:
+    begin, shown_at, things, image = time.monotonic(), 0.0, 0, None
+    found = options().boxes or folder_of(session) / "found.jsonl"
+    with found.open("w", encoding="utf-8") as lines:
         for number, total, frame in pictures(path):
             late = time.monotonic() - begin - (frame.time or 0)
             if real_time and late > 0.1:
@@ -54,15 +71,18 @@ def detect_in_file(
             image = frame.to_ndarray(format="bgr24")
             boxes = detect(image, conf_threshold.value, iou_threshold.value)
             things += len(boxes)
-            write({"time": frame.time, "boxes": [dataclasses.asdict(box) for box in boxes]})
+            line = {"time": frame.time, "boxes": [dataclasses.asdict(box) for box in boxes]}
+            lines.write(json.dumps(line) + "\n")
             if real_time or time.monotonic() - shown_at >= 1 / SHOWN or number == total:
                 shown_at = time.monotonic()
                 rate = number / max(shown_at - begin, 1e-3)
                 progress(
                     min(number / total, 1), f"picture {number} of {total}, {rate:.0f} a second"
                 )
-                yield image, [*boxes], f"{things} found in {number} pictures"
+                yield image, [*boxes], f"{things} found in {number} pictures", None
     progress(1, "")
+    if image is not None:
+        yield image, [*boxes], f"{things} found in {number} pictures", session.download(found)
 
 
 def pictures(path: Path) -> Iterator[tuple[int, int, av.VideoFrame]]:
@@ -75,14 +95,10 @@ def pictures(path: Path) -> Iterator[tuple[int, int, av.VideoFrame]]:
             yield number, max(total, number), frame
 
 
-@contextlib.contextmanager
-def lines_to(path: Path | None) -> Iterator[Any]:
-    """Writes lines of JSON to a file; to none without one."""
-    if path is None:
-        yield lambda line: None
-        return
-    with path.open("w", encoding="utf-8") as file:
-        yield lambda line: file.write(json.dumps(line) + "\n")
+def folder_of(session: Session) -> Path:
+    """A folder that goes with the session."""
+    folder = session.state.setdefault("folder", TemporaryDirectory(prefix="rtcstream-"))
+    return Path(folder.name)
 
 
 stream = Stream(detect_in_file, title="Detect in a film", lifespan=detector.load)

@@ -200,6 +200,8 @@ def _result(hint: Any) -> ResultSlot:
     inner, optional = optional_of(hint)
     label = _last((*metadata(hint), *metadata(inner)), Label)
     _check_result(inner)
+    if label is not None and metadata(hint):  # Annotated[T | None, Label("words")]
+        optional = optional or optional_of(get_args(hint)[0])[1]
     return ResultSlot(label.text if label else None, optional)
 
 

@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable
 from concurrent import futures
 from multiprocessing import spawn
+from os import PathLike
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,7 +36,7 @@ from .pipes import Memory, Message, Pipe, aligned, planes_size
 from .results import to_json
 from .server import loading
 from .takes import Recording, Utterance, VideoRecording
-from .types import Live, Peer
+from .types import Download, Live, Peer
 
 
 def main(calls: int, events: int, lifeline: int, memory: int) -> None:
@@ -78,10 +79,10 @@ class Server:
         with contextlib.suppress(OSError):
             self._pipe.send({"do": do, **what})
 
-    def ask(self, do: str) -> Any:
+    def ask(self, do: str, **what: Any) -> Any:
         """Ask for something, and wait for it. Raises OSError."""
         with self._asking:
-            self._pipe.send({"do": do})
+            self._pipe.send({"do": do, **what})
             return self._answers.get()
 
     def read(self, command: Callable[[Message], None]) -> None:
@@ -146,6 +147,13 @@ class ChildSession:
         with contextlib.suppress(OSError):
             return float(self._server.ask("played"))
         return 0.0
+
+    def download(self, path: str | PathLike[str], name: str = "") -> Download:
+        where = str(Path(path).resolve(strict=True))
+        answer = self._server.ask("download", path=where, name=str(name)[:500])
+        if isinstance(answer, str):
+            raise FileNotFoundError(answer)
+        return Download(*answer)
 
     def close(self, reason: str = "closed by the function") -> None:
         self._server.tell("close", reason=str(reason)[:2000])

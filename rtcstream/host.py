@@ -2,10 +2,13 @@
 
 import contextlib
 import logging
+import secrets
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from pyee.asyncio import AsyncIOEventEmitter
@@ -18,13 +21,16 @@ from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices
 from .results import to_json
 from .runner import Runner
-from .types import Peer
+from .types import Download, Peer
+from .uploads import plain_name
 from .worker import Worker
 
 logger = logging.getLogger("rtcstream.session")
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that what ends may take."""
+MOST_DOWNLOADS = 16
+"""Files that are offered at a time; a newer one takes the oldest one's place."""
 RECEIVED_MESSAGES, RECEIVED_BYTES = 256, 512 * 1024
 """What may wait for the function's ``receive``; parsed JSON can take twenty times its text."""
 
@@ -47,6 +53,7 @@ class Host(AsyncIOEventEmitter):
         self._received: deque[tuple[int, Any]] = deque()
         self._received_bytes = 0
         self._received_lock = threading.Lock()
+        self._downloads: dict[str, tuple[Path, str]] = {}
         self._stats: dict[str, Any] = {}
         self.doing: StateValue = "waiting"
         """What was last told of the function."""
@@ -144,6 +151,20 @@ class Host(AsyncIOEventEmitter):
     def played(self) -> float:
         """Seconds of the run's sound that have been sent."""
         raise NotImplementedError
+
+    def download(self, path: str | PathLike[str], name: str = "") -> Download:
+        file = Path(path).resolve(strict=True)
+        key = secrets.token_urlsafe(18)
+        name = plain_name(name or file.name)
+        with self._received_lock:
+            self._downloads[key] = file, name
+            while len(self._downloads) > MOST_DOWNLOADS:
+                del self._downloads[next(iter(self._downloads))]
+        return Download(name, file.stat().st_size, f"download/{key}")
+
+    def downloaded(self, key: str) -> tuple[Path, str] | None:
+        """The path and name of what was offered by this key."""
+        return self._downloads.get(key)
 
     def close(self, reason: str = "closed by the function") -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the session with it

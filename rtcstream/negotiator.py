@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -348,6 +349,14 @@ class Sessions:
         except OSError as error:
             logger.error("%s: a file could not be stored: %s", session[:6], error)
             raise Problem(507, "No room", "The server cannot store the file now.") from None
+
+    def download(self, key: str, identity: str | None) -> tuple[Path, str] | None:
+        for session in self._sessions.values():
+            if session.peer.identity == identity:
+                for host in session.hosts:
+                    if (found := host.downloaded(key)) is not None:
+                        return found
+        return None
 
     async def abandon(self, session: str) -> None:
         await self._find(session).end("nobody took the answer", lost=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .drawings import Box, Drawing, Keypoints, Mask, Text, to_fields
 from .errors import ResultError
-from .types import Said
+from .types import Download, Said
 
 MAX_DEPTH = 32
 PLACED = (Box, Mask, Keypoints, Text)
@@ -53,6 +53,8 @@ def _convert(value: Any, size: tuple[int, int] | None, where: str, depth: int) -
             raise ResultError(f"{where}, a {type(value).__name__}, {error}") from None
     elif isinstance(value, Said):
         value = {"type": "said", "who": value.who, "text": value.text}
+    elif isinstance(value, Download):
+        value = {"type": "download", **dataclasses.asdict(value)}
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     elif isinstance(value, tuple) and hasattr(value, "_asdict"):

@@ -169,6 +169,16 @@ class File:
 
 
 @dataclass(frozen=True)
+class Download:
+    """A file for the visitor to take, made by ``session.download``: ``size`` is in bytes, ``href``
+    relative to where the stream is mounted, and not to be guessed."""
+
+    name: str
+    size: int
+    href: str
+
+
+@dataclass(frozen=True)
 class MaxSize:
     """The most bytes of a ``File``. Raises ValueError unless it is 1 to 2**40."""
 
@@ -328,6 +338,14 @@ class Session(Protocol):
         """Seconds of its sound that a generator's run has been heard with so far: when it has been
         interrupted, until there. Silence in between does not count; up to a tenth of a second may
         be in the visitor's buffer still."""
+
+    def download(self, path: str | PathLike[str], name: str = "") -> "Download":
+        """Offer a file of yours to the visitor: what this returns is a result, which the page shows
+        as a link, by this ``name`` or the file's own.
+
+        It is sent as it is then, and is yours to delete; when the session ends, or 16 newer ones
+        have been offered, the link is good no more. Raises FileNotFoundError.
+        """
 
     def close(self, reason: str = "closed by the function") -> None:
         """End the session; the page shows the reason."""

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any, Protocol
 
 from .errors import RtcStreamError
@@ -142,6 +143,12 @@ class Events:
                 session.close(reason)
             case {"do": "stats"}:
                 self.send({"do": "answer", "data": session.stats()})
+            case {"do": "download", "path": str(path), "name": str(name)}:
+                try:
+                    answer: Any = list(astuple(session.download(path, name)))
+                except OSError as error:
+                    answer = str(error)
+                self.send({"do": "answer", "data": answer})
             case {"do": "played"}:
                 self.send({"do": "answer", "data": session.played()})
             case {"do": "receive"}:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -65,6 +66,10 @@ class Negotiator(Protocol):
 
         `name` and `length` are what the client says of it; reading `chunks` may raise `Problem`.
         """
+        ...
+
+    def download(self, key: str, identity: str | None) -> tuple[Path, str] | None:
+        """The path and name of a file that a session of this visitor offers by this key."""
         ...
 
     async def abandon(self, session: str) -> None:

@@ -130,6 +130,10 @@ def _paths(controls: Iterable[Mapping[str, Any]]) -> Json:
         "/static/{file}": {"parameters": [path("file")], **file("a file of the page", "*/*", 404)},
         "/stream.json": _json("the stream", {"$ref": "#/components/schemas/Stream"}),
         "/openapi.json": _json("this description", {"type": "object", "required": ["openapi"]}),
+        "/download/{key}": {
+            "parameters": [path("key")],
+            **file("a file that a session offers, as a result of type `download`", "*/*", 404),
+        },
         "/queue": {"get": QUEUE},
         "/session": {
             "post": {**OPEN, "parameters": [*_parameters(controls), *OPEN["parameters"]]},

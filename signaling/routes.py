@@ -82,6 +82,7 @@ def setup(
     add("/stream.json", {}, GET=routes.describe, HEAD=routes.describe)
     add("/openapi.json", {}, GET=routes.describe_http, HEAD=routes.describe_http)
     add("/queue", {}, GET=routes.queue)  # no HEAD: it would take a place
+    add("/download/{key}", {}, GET=routes.download, HEAD=routes.download)
     add("/session", {"Accept-Post": SDP}, POST=routes.open)
     add("/session/{id}/file/{control}/{name}", {}, PUT=routes.upload)
     add("/session/{id}", {"Accept-Patch": SDPFRAG}, PATCH=routes.trickle, DELETE=routes.close)
@@ -165,6 +166,19 @@ class _Routes:
             read_chunks(request),
         )
         return web.json_response(dict(value), status=201, headers={"Cache-Control": "no-store"})
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        found = self._negotiator.download(request.match_info["key"], identity_of(request))
+        if found is None or not found[0].is_file():
+            raise Problem(404, "File not found", "It was offered by a session that has ended.")
+        path, name = found
+        headers = {
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+            "Content-Security-Policy": "sandbox",  # it is opened nowhere on this origin
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        }
+        return web.FileResponse(path, headers=headers)
 
     async def close(self, request: web.Request) -> web.StreamResponse:
         await self._negotiator.close(self._session(request))

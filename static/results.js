@@ -4,10 +4,11 @@ import { Chat, isChat } from "./chat.js";
 import { Chart, colourOf, isPlot, short } from "./chart.js";
 import { isDrawings } from "./drawings.js";
 import { Legend } from "./legend.js";
+import { shown } from "./widgets.js";
 
 /** @typedef {import("./contract.js").ResultMessage} ResultMessage */
 /** @typedef {{ element: HTMLElement, show: (data: any, message: ResultMessage) => void }} View */
-/** @typedef {"text" | "number" | "drawings" | "chat" | "json"} Kind */
+/** @typedef {"text" | "number" | "drawings" | "chat" | "download" | "json"} Kind */
 
 export class Results {
   #parent;
@@ -23,7 +24,7 @@ export class Results {
    */
   constructor(parent, overlay) {
     this.#parent = parent;
-    this.#views = { text, number, json, chat, drawings: (name) => drawings(name, overlay) };
+    this.#views = { text, number, json, chat, download, drawings: (name) => drawings(name, overlay) };
   }
 
   /** @param {ResultMessage} message */
@@ -63,7 +64,7 @@ export class Results {
 }
 
 /** For a result without a name. @type {Record<Kind, string>} */
-const TITLES = { text: "Text", number: "Number", drawings: "Found", chat: "Conversation", json: "Data" };
+const TITLES = { text: "Text", number: "Number", drawings: "Found", chat: "Conversation", download: "To download", json: "Data" };
 
 /** @param {unknown} data */
 const isEmpty = (data) => Array.isArray(data) && data.length === 0;
@@ -76,6 +77,7 @@ function kindOf(data) {
   if (typeof data === "string") return "text";
   if (typeof data === "number" || isPlot(data)) return "number";
   if (isChat(data)) return "chat";
+  if (isDownload(data)) return "download";
   return isDrawings(data) ? "drawings" : "json";
 }
 
@@ -89,6 +91,24 @@ function text(name) {
       const end = body.scrollHeight - body.clientHeight - body.scrollTop < 8;
       body.textContent = data;
       if (end) body.scrollTop = body.scrollHeight;
+    },
+  };
+}
+
+/** @param {any} data */
+const isDownload = (data) => data?.type === "download" && String(data.href).startsWith("download/");
+
+/** @type {(name: string) => View} */
+function download(name) {
+  const { element, body } = frame(name, "p");
+  const link = document.createElement("a");
+  body.append(link);
+  return {
+    element,
+    show: (data) => {
+      link.href = data.href;
+      link.download = data.name;
+      link.textContent = shown(data);
     },
   };
 }

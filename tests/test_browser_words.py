@@ -111,6 +111,7 @@ class Refusing:
         self.trickle = sessions.trickle
         self.abandon = sessions.abandon
         self.upload = sessions.upload
+        self.download = sessions.download
         self.close = sessions.close
         self.queue = sessions.queue
         self.ice_servers = sessions.ice_servers
@@ -141,6 +142,7 @@ class Unreachable:
         self.owner = sessions.owner
         self.abandon = sessions.abandon
         self.upload = sessions.upload
+        self.download = sessions.download
         self.close = sessions.close
         self.queue = sessions.queue
         self._sessions = sessions

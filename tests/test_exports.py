@@ -30,6 +30,7 @@ NAMES = [
     *(
         "Block",
         "Channels",
+        "Download",
         "File",
         "MaxSize",
         "Label",

@@ -99,7 +99,7 @@ def test_pictures_in_and_out(source: str, expected: tuple[Any, ...]) -> None:
         (
             "-> tuple[Image, Annotated[float, Label('a')], str, Annotated[int | None, Label('b')]]",
             "bgr24",
-            [("a", False), (None, False), ("b", False)],
+            [("a", False), (None, False), ("b", True)],
         ),
         *(
             (f"-> {each}", None, [(None, False)])

@@ -77,6 +77,9 @@ class FakeNegotiator:
         data = b"".join([chunk async for chunk in chunks])
         return {"session": session, "control": control, "name": name, "size": len(data)}
 
+    def download(self, key: str, identity: str | None) -> tuple[Path, str] | None:
+        return None
+
     async def abandon(self, session: str) -> None:
         await self.close(session)
 
