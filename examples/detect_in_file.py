@@ -46,43 +46,57 @@ SHOWN = 15
 """At full speed, the pictures a second that are shown; all are looked at."""
 
 
-def detect_in_file(
-    progress: Progress,
-    session: Session,
-    video: Annotated[File | None, MaxSize(1 << 30), Label("Film")] = None,
-    real_time: Annotated[bool, Label("At its own pace")] = False,
-    conf_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.3),
-    iou_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.5),
-) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("so far")], Boxes]]:
+class DetectInFile:
     """What is in a film, in boxes with names: at the film's own pace, or as fast as it goes."""
-    path = video.path if video is not None else options().video
-    if path is None:
-        yield np.full((360, 640, 3), 40, np.uint8), [Text("Choose a film", 24, 24)], "nothing", None
-        return
-    detect = detector.ask(progress)
-    begin, shown_at, things, image = time.monotonic(), 0.0, 0, None
-    found = options().boxes or folder_of(session) / "found.jsonl"
-    with found.open("w", encoding="utf-8") as lines:
-        for number, total, frame in pictures(path):
-            late = time.monotonic() - begin - (frame.time or 0)
-            if real_time and late > 0.1:
-                continue
-            time.sleep(max(-late, 0) if real_time else 0)
-            image = frame.to_ndarray(format="bgr24")
-            boxes = detect(image, conf_threshold.value, iou_threshold.value)
-            things += len(boxes)
-            line = {"time": frame.time, "boxes": [dataclasses.asdict(box) for box in boxes]}
-            lines.write(json.dumps(line) + "\n")
-            if real_time or time.monotonic() - shown_at >= 1 / SHOWN or number == total:
-                shown_at = time.monotonic()
-                rate = number / max(shown_at - begin, 1e-3)
-                progress(
-                    min(number / total, 1), f"picture {number} of {total}, {rate:.0f} a second"
-                )
-                yield image, [*boxes], f"{things} found in {number} pictures", None
-    progress(1, "")
-    if image is not None:
-        yield image, [*boxes], f"{things} found in {number} pictures", session.download(found)
+
+    def __init__(self) -> None:
+        self.folder = TemporaryDirectory(prefix="rtcstream-")
+
+    def close(self) -> None:
+        self.folder.cleanup()
+
+    def __call__(
+        self,
+        progress: Progress,
+        session: Session,
+        video: Annotated[File | None, MaxSize(1 << 30), Label("Film")] = None,
+        real_time: Annotated[bool, Label("At its own pace")] = False,
+        conf_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.3),
+        iou_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.5),
+    ) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("so far")], Boxes]]:
+        path = video.path if video is not None else options().video
+        if path is None:
+            yield (
+                np.full((360, 640, 3), 40, np.uint8),
+                [Text("Choose a film", 24, 24)],
+                "nothing",
+                None,
+            )
+            return
+        detect = detector.ask(progress)
+        begin, shown_at, things, image = time.monotonic(), 0.0, 0, None
+        found = options().boxes or Path(self.folder.name, "found.jsonl")
+        with found.open("w", encoding="utf-8") as lines:
+            for number, total, frame in pictures(path):
+                late = time.monotonic() - begin - (frame.time or 0)
+                if real_time and late > 0.1:
+                    continue
+                time.sleep(max(-late, 0) if real_time else 0)
+                image = frame.to_ndarray(format="bgr24")
+                boxes = detect(image, conf_threshold.value, iou_threshold.value)
+                things += len(boxes)
+                line = {"time": frame.time, "boxes": [dataclasses.asdict(box) for box in boxes]}
+                lines.write(json.dumps(line) + "\n")
+                if real_time or time.monotonic() - shown_at >= 1 / SHOWN or number == total:
+                    shown_at = time.monotonic()
+                    rate = number / max(shown_at - begin, 1e-3)
+                    progress(
+                        min(number / total, 1), f"picture {number} of {total}, {rate:.0f} a second"
+                    )
+                    yield image, [*boxes], f"{things} found in {number} pictures", None
+        progress(1, "")
+        if image is not None:
+            yield image, [*boxes], f"{things} found in {number} pictures", session.download(found)
 
 
 def pictures(path: Path) -> Iterator[tuple[int, int, av.VideoFrame]]:
@@ -95,13 +109,7 @@ def pictures(path: Path) -> Iterator[tuple[int, int, av.VideoFrame]]:
             yield number, max(total, number), frame
 
 
-def folder_of(session: Session) -> Path:
-    """A folder that goes with the session."""
-    folder = session.state.setdefault("folder", TemporaryDirectory(prefix="rtcstream-"))
-    return Path(folder.name)
-
-
-stream = Stream(detect_in_file, title="Detect in a film", lifespan=detector.load)
+stream = Stream(DetectInFile, title="Detect in a film", lifespan=detector.load)
 
 if __name__ == "__main__":
     stream.run()
