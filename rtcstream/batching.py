@@ -20,6 +20,10 @@ RECENT = 0.5
 """Seconds after a call in which its caller may come again, and is worth waiting for."""
 
 
+_inside = threading.local()
+"""Whether a thread makes a batch just now."""
+
+
 class _Call:
     """One caller's arguments, and what came of them."""
 
@@ -135,8 +139,14 @@ class Batched(Generic[Result]):
     def __call__(self, *given: Any, **named: Any) -> Result:
         """Call the function with these among others; returns, or raises, what is theirs.
 
-        Blocks until then, so it is not for the event loop: RuntimeError there.
+        Blocks until then, so it is not for the event loop, nor for a batched function: RuntimeError
+        there.
         """
+        if getattr(_inside, "a_batch", False):
+            raise RuntimeError(
+                f"{self.__name__}() is called by a batched function, which others wait for: call "
+                "what is not batched there"
+            )
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -153,14 +163,20 @@ class Batched(Generic[Result]):
             self._seen[threading.get_ident()] = math.inf
             self._waiting.append(call)
             self._waiting[0].turn.notify()  # who leads may have waited for this one
-            while not call.done:
-                if self._busy or self._waiting[0] is not call:
-                    call.turn.wait()
-                elif (seconds := self._worth_waiting(call)) > 0:
-                    call.turn.wait(seconds)
-                else:
-                    self._run()
-            self._seen[threading.get_ident()] = time.monotonic()
+            try:
+                while not call.done:
+                    if self._busy or self._waiting[0] is not call:
+                        call.turn.wait()
+                    elif (seconds := self._worth_waiting(call)) > 0:
+                        call.turn.wait(seconds)
+                    else:
+                        self._run()
+            finally:  # also when Ctrl-C ends the waiting
+                self._seen[threading.get_ident()] = time.monotonic()
+                if call in self._waiting:
+                    self._waiting.remove(call)
+                if self._waiting and not self._busy:
+                    self._waiting[0].turn.notify()
         if isinstance(call.result, BaseException):
             raise call.result
         result: Result = call.result
@@ -168,11 +184,9 @@ class Batched(Generic[Result]):
 
     def _worth_waiting(self, first: _Call) -> float:
         """Seconds for which others may yet come to the batch that begins with this call."""
-        if len(self._waiting) >= self.max_size:
-            return 0.0
         now = time.monotonic()
         self._seen = {who: at for who, at in self._seen.items() if now - at < RECENT}
-        if len(self._seen) <= len(self._waiting):  # all who come are here
+        if len(self._waiting) >= min(self.max_size, len(self._seen)):  # all who come are here
             return 0.0
         return first.came_at + self.max_delay - now
 
@@ -181,15 +195,20 @@ class Batched(Generic[Result]):
         batch = [self._waiting.popleft() for _ in range(min(self.max_size, len(self._waiting)))]
         self._busy = True
         self._lock.release()
+        results: list[Any] = []
         try:
+            _inside.a_batch = True
             results = self._results([each.arguments for each in batch])
         finally:
+            _inside.a_batch = False
             self._lock.acquire()
             self._busy = False
-        for each, result in zip(batch, results, strict=True):
-            each.finish(result)
-        if self._waiting:
-            self._waiting[0].turn.notify()
+            if not results:  # Ctrl-C, which is raised where it came
+                results = [ResultError("the batch was interrupted") for _ in batch]
+            for each, result in zip(batch, results, strict=True):
+                each.finish(result)
+            if self._waiting:
+                self._waiting[0].turn.notify()
 
     def _results(self, arguments: Sequence[Mapping[str, Any]]) -> list[Any]:
         """What the function returns for each; what it raises stands in the place of whose it is."""
@@ -198,6 +217,8 @@ class Batched(Generic[Result]):
         self.items += len(arguments)
         try:
             results = list(self._fn(*self._of_owner, **lists))
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # SystemExit too: it is the caller's, and others wait
             if len(arguments) == 1:
                 return [error]

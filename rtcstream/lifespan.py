@@ -6,7 +6,7 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 from .errors import RtcStreamError
@@ -67,6 +67,7 @@ class Lifespan:
         """Somebody is going to use it; called on the event loop, where an async one runs."""
         with self._lock:
             self._users += 1
+        self._loop = asyncio.get_running_loop()
         self.begin()
 
     def begin(self) -> None:
@@ -80,7 +81,14 @@ class Lifespan:
                 self._attempt = _Attempt(self._load, self._arguments, self._on_failure)
 
     def _on_failure(self) -> None:
+        """Try again in a while: who waits for this server to be ready sends nobody until then."""
         self._failed_at = time.monotonic()
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._loop.call_later, AGAIN, self._begin_again)
+
+    def _begin_again(self) -> None:
+        if self._users:
+            self.begin()
 
     def wait(self, tell: Callable[[float, str], None], unwanted: Callable[[], bool]) -> bool:
         """Wait on a worker thread until it is loaded; ``tell`` is called with how far it is.
@@ -110,7 +118,8 @@ class Lifespan:
 
 
 class _Attempt:
-    """One go of ``load``: on a thread, or as a task, that waits in the middle of it."""
+    """One go of ``load``, which waits in the middle of it: on a thread, or as a task if it is
+    async, begun and ended by the same one."""
 
     def __init__(
         self, load: Callable[..., Any], arguments: tuple[Any, ...], on_failure: Callable[[], None]
@@ -119,6 +128,7 @@ class _Attempt:
         self.error: BaseException | None = None
         self._load, self._arguments, self._on_failure = load, arguments, on_failure
         self._ending = threading.Event()
+        self._released = asyncio.Event()
         self._ended = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="rtcstream-lifespan", daemon=True)
@@ -131,13 +141,13 @@ class _Attempt:
     def end(self) -> bool:
         """Have it put away what it loaded; whether that was done in time."""
         self._ending.set()
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and an async one with it
+            self._loop.call_soon_threadsafe(self._released.set)
         return self._ended.wait(END_TIMEOUT)
 
     def _run(self) -> None:
         try:
-            with self._entered():
-                self.loaded.set()
-                self._ending.wait()
+            self._live_through(self._load(*self._arguments))
         except BaseException as error:  # SystemExit too: whoever waits must hear of it
             if not self.loaded.is_set():
                 self.error = error
@@ -147,32 +157,34 @@ class _Attempt:
             self.loaded.set()
             self._ended.set()
 
-    @contextlib.contextmanager
-    def _entered(self) -> Generator[None, None, None]:
-        made = self._load(*self._arguments)
-        if inspect.isgenerator(made):
-            made = contextlib.contextmanager(lambda: made)()
-        elif inspect.isasyncgen(made):
+    def _live_through(self, made: Any) -> None:
+        if inspect.isasyncgen(made):
             made = contextlib.asynccontextmanager(lambda: made)()
-        if hasattr(made, "__aenter__"):
-            self._await(made.__aenter__())
-            try:
-                yield
-            finally:
-                self._await(made.__aexit__(None, None, None))
+        elif inspect.isgenerator(made):
+            made = contextlib.contextmanager(lambda: made)()
+        if hasattr(made, "__aenter__") or inspect.isawaitable(made):
+            asyncio.run_coroutine_threadsafe(self._live_through_async(made), self._loop).result()
         elif hasattr(made, "__enter__"):
             with made:
-                yield
+                self._stay()
         else:
-            if inspect.isawaitable(made):
-                self._await(made)
-            yield
+            self._stay()
 
-    def _await(self, awaitable: Any) -> None:
-        async def finished() -> None:
-            await awaitable
+    async def _live_through_async(self, made: Any) -> None:
+        if hasattr(made, "__aenter__"):
+            async with made:
+                await self._stay_async()
+        else:
+            await made
+            await self._stay_async()
 
-        asyncio.run_coroutine_threadsafe(finished(), self._loop).result()
+    async def _stay_async(self) -> None:
+        self.loaded.set()
+        await self._released.wait()
+
+    def _stay(self) -> None:
+        self.loaded.set()
+        self._ending.wait()
 
 
 def _name(load: Callable[..., Any]) -> str:

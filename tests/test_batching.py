@@ -154,6 +154,48 @@ def test_a_list_of_another_length(pool: ThreadPoolExecutor) -> None:
     assert few(1) == 1
 
 
+def test_not_by_itself() -> None:
+    """A batched function that calls one, itself or another, says so; it would wait for ever."""
+
+    @batched
+    def inner(numbers: list[int]) -> list[int]:
+        return numbers
+
+    @batched
+    def outer(numbers: list[int]) -> list[int]:
+        return [inner(number) for number in numbers]
+
+    with pytest.raises(RuntimeError, match="called by a batched function"):
+        outer(1)
+    assert inner(1) == 1
+
+
+def test_who_is_interrupted_holds_nobody_up(pool: ThreadPoolExecutor) -> None:
+    """Ctrl-C in the model is raised there, the others of the batch are told, and it goes on."""
+    stops = [True]
+
+    @batched(max_size=4, max_delay=0.5)
+    def model(numbers: list[int]) -> list[int]:
+        if stops.pop() if stops else False:
+            raise KeyboardInterrupt
+        return numbers
+
+    barrier = threading.Barrier(2)
+
+    def call(number: int) -> Any:
+        try:
+            barrier.wait()
+            return model(number)
+        except (KeyboardInterrupt, ResultError) as error:
+            return type(error).__name__
+
+    pool.submit(model, 0).exception()
+    stops.append(True)
+    given = [pool.submit(call, number) for number in (1, 2)]
+    assert {each.result(10) for each in given} <= {"KeyboardInterrupt", "ResultError", 1, 2}
+    assert model(3) == 3
+
+
 async def test_not_on_the_event_loop() -> None:
     """On the event loop it would wait for who cannot come: it says so instead."""
 

@@ -59,6 +59,11 @@ def test_offers_of_others_are_read(name: str) -> None:
         ("a=rtcp-mux\r?\n", "", "has no a=rtcp-mux"),
         ("a=rtpmap:97 rtx/90000", "a=rtpmap:96 H264/90000", "payload type 96 2 times"),
         ("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP8/many", "line 'a=rtpmap:96 VP8/many'"),
+        (
+            "UDP/DTLS/SCTP webrtc-datachannel",
+            "DTLS/SCTP  ",
+            r"section 3 \(application\).*lists no formats",
+        ),
         ("m=video [0-9]+", "m=hologram 9", "unknown kind: 'hologram'"),
         ("m=video [0-9]+", "m=video many", "at the line 'm=video many"),
     ],

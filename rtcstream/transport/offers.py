@@ -94,6 +94,9 @@ def _unreadable(lines: list[str]) -> str:
 
 def _complaints(media: MediaDescription) -> Iterator[str]:
     """What is wrong with one section."""
+    if not media.fmt:
+        yield "lists no formats"
+        return
     ice = media.ice or RTCIceParameters()
     if not (UFRAG.fullmatch(ice.usernameFragment or "") and PASSWORD.fullmatch(ice.password or "")):
         yield (

@@ -179,8 +179,10 @@ class PeerConnection(RTCPeerConnection):
         elif error := closing.exception():
             logger.warning("closing a peer connection failed: %r", error)
         if pending or closing.exception():  # the sockets, whatever the rest waits for
-            for transport in ice:
-                await transport.stop()
+            stopping = asyncio.gather(*(each.stop() for each in ice), return_exceptions=True)
+            _late.add(stopping)  # to a TURN server that is gone this takes long
+            stopping.add_done_callback(_late.discard)
+            await asyncio.wait({stopping}, timeout=timeout)
 
     async def _close_late(self, closing: "asyncio.Future[None]") -> None:
         """Cancelled at once, it would leave behind the tasks of all that it has yet to stop."""
@@ -194,7 +196,7 @@ class PeerConnection(RTCPeerConnection):
                 await asyncio.wait_for(stops, LATE)
 
 
-_late: set["asyncio.Task[None]"] = set()
+_late: set["asyncio.Future[Any]"] = set()
 """What closes the connections that take longer than they should."""
 
 
