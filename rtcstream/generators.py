@@ -99,7 +99,8 @@ class GeneratorRuns(Worker):
     def interrupt(self) -> None:
         """End the run that plays: its generator is closed, and what is yet to be heard dropped."""
         if self._playing:
-            self._supersede(float("inf"))
+            # What has been given already is answered, whatever becomes of the run before it.
+            self._supersede(float("inf") if self._given is None else 0.0)
 
     @property
     def played(self) -> float:

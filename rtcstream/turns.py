@@ -86,6 +86,8 @@ class TurnDetector:
         It counts from the next frame on; the answer that plays is over at once.
         """
         self._talk = on
+        if on:  # a tap between two blocks of sound is one, too: its end says what is next
+            self._lingering = self.LINGER
         if on and self._turn.interrupt:
             self._answers.interrupt()
 
@@ -141,7 +143,7 @@ class TurnDetector:
         if not self._speaking:
             self._before.append(block)
             self._onset = self._onset + 1 if speech and not self._turn.push_to_talk else 0
-            if self._talk or self._onset >= self._enough:
+            if held or self._onset >= self._enough:
                 self._begin()
             return
         self._parts.append(block)

@@ -6,7 +6,7 @@ import { WIDGETS, parseText, shown, sized } from "./widgets.js";
 /** @typedef {import("./contract.js").ControlDescription} Description */
 /** @typedef {import("./contract.js").Value} Value */
 /** @typedef {import("./contract.js").Values} Values */
-/** @typedef {(control: string, file: File, progress: (share: number) => void) => Promise<unknown>} Upload */
+/** @typedef {(control: string, file: File, progress: (share: number) => void, signal: AbortSignal) => Promise<unknown>} Upload */
 
 export class Controls {
   /** @type {Map<string, Control>} */
@@ -81,7 +81,7 @@ export class Controls {
     for (const [name, control] of this.#controls) {
       const { value } = control;
       if (control.description.type === "file") {
-        void control.attach();
+        void control.attach(known[name] ?? null);
         continue;
       }
       if (!control.usable || value == null || isSame(value, known[name])) continue;
@@ -93,6 +93,7 @@ export class Controls {
   detach() {
     this.#set = null;
     this.#upload = null;
+    for (const control of this.#controls.values()) control.detach();
     this.#heard = {};
   }
 
@@ -133,6 +134,8 @@ class Control {
   touched = 0;
   /** What was chosen here, and goes into each session. @type {File | null} */
   #file = null;
+  /** Ends the upload that is under way. @type {AbortController | null} */
+  #sending = null;
   #widget;
   #send;
   #upload;
@@ -213,6 +216,7 @@ class Control {
   /** @param {Value} value */
   async change(value) {
     this.complain("");
+    if (value === null) this.#file = null;
     const answer = (this.#answer = this.#send({ [this.description.name]: value }));
     if (!answer) return this.acknowledge(value);
     this.element.dataset.pending = "";
@@ -238,9 +242,18 @@ class Control {
     this.#timer = setTimeout(() => this.#take(), this.#pause);
   }
 
-  /** Has the server have the file that was chosen, in a session that has just begun. */
-  async attach() {
-    if (this.#file) await this.#give(this.#file);
+  /**
+   * Has the server have the file that was chosen, in a session that has just begun, unless there is one: everybody's
+   * may be somebody else's.
+   * @param {Value} known
+   */
+  async attach(known) {
+    if (this.#file && known === null) await this.#give(this.#file);
+  }
+
+  /** The session has ended, and what was on its way to it. */
+  detach() {
+    this.#sending?.abort();
   }
 
   /** @param {File} file */
@@ -251,14 +264,17 @@ class Control {
     }
     this.#file = file;
     const percent = (/** @type {number} */ share) => this.complain(`Uploading: ${Math.round(100 * share)}%`, true);
-    const answer = (this.#answer = this.#upload(name, file, percent));
+    this.#sending?.abort();
+    this.#sending = new AbortController();
+    const { signal } = this.#sending;
+    const answer = (this.#answer = this.#upload(name, file, percent, signal));
     this.#show();
     if (!answer) return this.complain("It is uploaded when the session starts.", true);
     let complaint = "";
     try {
       this.value = /** @type {Value} */ (await answer);
     } catch (error) {
-      complaint = /** @type {Error} */ (error).message;
+      if (!signal.aborted) complaint = /** @type {Error} */ (error).message;
     }
     if (this.#answer !== answer) return;
     this.#answer = null;

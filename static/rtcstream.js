@@ -109,11 +109,12 @@ export class RtcStream extends EventTarget {
    * @param {string} control
    * @param {File} file
    * @param {(share: number) => void} [progress] told how much of it has gone, from 0 to 1
+   * @param {AbortSignal} [signal] of an end before that
    */
-  async upload(control, file, progress) {
+  async upload(control, file, progress, signal) {
     const resource = this.#channel && this.#life.connection?.resource;
     if (!resource) throw new StreamError("not-started", "The session has ended.");
-    return resource.upload(control, file, progress);
+    return resource.upload(control, file, progress, signal);
   }
 
   /**

@@ -15,6 +15,8 @@ const RETRY_MS = 10_000;
 /** And until it says what it has, which takes no time: what has got lost is sent again after 1 s, then after 2 s more. */
 const ASK_MS = 4_000;
 const DELETE_MS = 2_000;
+const BUSY_MS = 400;
+const BUSY_TRIES = 8;
 
 export class Signaling {
   /** Whether another attempt follows one that fails. */
@@ -167,10 +169,21 @@ export class Resource {
    * @param {string} control
    * @param {File} file
    * @param {(share: number) => void} [progress] told how much of it has gone, from 0 to 1
+   * @param {AbortSignal} [signal]
    */
-  upload(control, file, progress) {
+  async upload(control, file, progress, signal) {
     const [where, name] = [control, file.name || "file"].map(encodeURIComponent);
-    return put(`${this.#location}/file/${where}/${name}`, file, this.#signaling.headers, progress);
+    const url = `${this.#location}/file/${where}/${name}`;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await put(url, file, this.#signaling.headers, progress, signal);
+      } catch (error) {
+        // The server still notices the end of the one before it.
+        const busy = error instanceof StreamError && error.status === 409;
+        if (!busy || attempt === BUSY_TRIES || signal?.aborted) throw error;
+        await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
+      }
+    }
   }
 
   delete() {

@@ -4,6 +4,8 @@
 const BUSY = "a, button, input, select, textarea, summary, video[controls], [tabindex], [contenteditable]";
 /** The end of the last word is still on its way when the button is let go: milliseconds. */
 const TAIL = 150;
+/** After so many milliseconds a press that the server knows no turn of was none. */
+const NO_TURN = 700;
 
 export class Turns {
   #stream;
@@ -14,6 +16,8 @@ export class Turns {
   #held = false;
   #interrupts = false;
   #tail = 0;
+  /** Ends what a press has silenced, where no turn comes of it. */
+  #silence = 0;
 
   /**
    * @param {(id: string) => any} find
@@ -27,7 +31,10 @@ export class Turns {
     this.#handsFree = /** @type {HTMLInputElement} */ (find("hands-free"));
     this.#handsFree.addEventListener("change", () => this.#show());
     // What is heard now is on its way yet, and the server has said that it is over.
-    stream.on("state", ({ value }) => this.#hush(value === "speaking"));
+    stream.on("state", ({ value }) => {
+      clearTimeout(this.#silence);
+      this.#hush(value === "speaking");
+    });
     this.#listen();
   }
 
@@ -110,13 +117,16 @@ export class Turns {
     this.#held = now;
     this.#button.setAttribute("aria-pressed", String(now));
     this.#button.querySelector("span")?.replaceChildren(now ? "Listening…" : "Hold to talk");
-    if (this.#live) this.#stream.turn(now);
-    if (now) {
-      this.#hush(true);
-      this.#gate();
-    } else {
-      clearTimeout(this.#tail);
-      this.#tail = setTimeout(() => this.#gate(), TAIL);
+    if (now) this.#gate();
+    clearTimeout(this.#tail);
+    if (!now) this.#tail = setTimeout(() => this.#gate(), TAIL);
+    clearTimeout(this.#silence);
+    if (now) this.#hush(true);
+    else this.#silence = setTimeout(() => this.#hush(false), NO_TURN);
+    try {
+      if (this.#live) this.#stream.turn(now);
+    } catch {
+      // The connection is just closing: who is told so by it needs no turn.
     }
   }
 

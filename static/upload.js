@@ -8,10 +8,12 @@ import { StreamError } from "./errors.js";
  * @param {File} file
  * @param {Record<string, string>} headers
  * @param {(share: number) => void} [progress] told how much of it has gone, from 0 to 1
+ * @param {AbortSignal} [signal]
  * @returns {Promise<{ name: string, size: number }>}
  */
-export function put(url, file, headers, progress) {
+export function put(url, file, headers, progress, signal) {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const request = new XMLHttpRequest();
     request.open("PUT", url);
     request.responseType = "json";
@@ -23,6 +25,8 @@ export function put(url, file, headers, progress) {
       const title = response?.title ?? `${status} ${statusText}`.trim();
       reject(new StreamError("http", response?.detail ?? title, { status, title }));
     });
+    signal?.addEventListener("abort", () => request.abort());
+    request.addEventListener("abort", () => reject(signal?.reason));
     request.addEventListener("error", () => {
       reject(new StreamError("server-gone", "The file did not arrive: the connection to the server broke."));
     });

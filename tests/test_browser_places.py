@@ -70,9 +70,9 @@ async def test_pointing_at_the_picture(serve: Serve, pages: Pages) -> None:
         await stop(page)
 
 
-def large(path: Path) -> None:
+def large(path: Path, size: int) -> None:
     with open(path, "wb") as file:
-        file.truncate(101 << 20)
+        file.truncate(size)
 
 
 async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) -> None:
@@ -84,9 +84,11 @@ async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) ->
         seen.append(None if clip is None else (clip.name, clip.path.read_bytes()[:10]))
         return image
 
+    pages.expect_error("/file/clip/.*status of 409")  # while the server has yet to notice an end
     for name in ("one.txt", "two.txt"):
         (tmp_path / name).write_text(name)
-    large(tmp_path / "large.bin")
+    large(tmp_path / "large.bin", 101 << 20)
+    large(tmp_path / "large100.bin", 99 << 20)
     async with serve(Stream(read)) as url:
         page = await visit(pages, url)
         chooser = page.locator('[data-control="clip"] input')
@@ -104,4 +106,13 @@ async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) ->
         await page.locator('[data-control="clip"] .clear').click()
         await until(lambda: seen[-1] is None)
         await expect(message).to_have_text("")
+        await chooser.set_input_files(tmp_path / "large100.bin")  # which is still on its way when
+        await chooser.set_input_files(tmp_path / "one.txt")  # another is chosen
+        await until(lambda: seen[-1] == ("one.txt", b"one.txt"))
+        await page.click("#reset")
+        await until(lambda: seen[-1] is None)
+        await stop(page)
+        seen.clear()
+        await start(page)
+        assert not any(seen), "what was let go of is not uploaded again"
         await stop(page)

@@ -38,6 +38,24 @@ async def hold(peer: TestPeer, on: bool) -> None:
     await peer.set()  # it has arrived
 
 
+async def test_a_tap_between_two_blocks_of_sound(by_loudness: None) -> None:
+    """A button that is let go before any sound has come is told of as a turn that was none, so that
+    the page knows what is next."""
+
+    def length(speech: Annotated[Utterance, Turn(push_to_talk=True)]) -> float:
+        return speech.seconds
+
+    async with testing.connect(Stream(length)) as peer:
+        await peer.message("state", value="listening")
+        await speak(peer, np.zeros(RATE // 10))
+        await hold(peer, True)
+        await hold(peer, False)
+        await speak(peer, np.zeros(RATE // 2))
+        await peer.message("state", value="speaking")
+        await peer.message("state", value="listening")
+        assert not [m for m in peer.messages if m["type"] == "result"]
+
+
 @pytest.mark.parametrize("push_to_talk", [True, False])
 async def test_what_is_said_while_the_button_is_held_is_one_turn(
     by_loudness: None, push_to_talk: bool
