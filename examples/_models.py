@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import cv2
 
-INSTALL = "pip install 'rtcstream[models]'"
+INSTALL = "pip install 'rtcstream[models]' (in a checkout: .venv/bin/pip install -e '.[models]')"
 
 T = TypeVar("T")
 Tell: TypeAlias = Callable[[float, str], None]

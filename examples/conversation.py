@@ -1,7 +1,7 @@
 """Talk with a program: it answers aloud, sentence by sentence, and you may interrupt it.
 
 Everything runs on the server, without any service. It needs the extra ``conversation`` and
-espeak-ng: pip install rtcstream[conversation]; apt-get install espeak-ng. Answers come from
+espeak-ng: pip install 'rtcstream[conversation]'; apt-get install espeak-ng. Answers come from
 ``reply`` below, or from a server with OpenAI's interface, such as Ollama or llama.cpp:
 python -m rtcstream conversation -- --url http://localhost:11434/v1 --model llama3.2
 A key, if it wants one, is taken from the environment: OPENAI_API_KEY.
@@ -57,7 +57,7 @@ def recognizer() -> Callable[[Utterance], str]:
         from moonshine_voice import ModelArch, Transcriber, get_model_path
     except ImportError:
         raise RuntimeError(
-            "it needs moonshine-voice: pip install rtcstream[conversation]"
+            "it needs moonshine-voice: pip install 'rtcstream[conversation]'"
         ) from None
     model: Any = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY)
     alone = threading.Lock()

@@ -1,6 +1,6 @@
 """What you say, as text while you say it; recognised on the server, without any service.
 
-It needs the ``speech`` extra: pip install rtcstream[speech]
+It needs the ``speech`` extra: pip install 'rtcstream[speech]'
 """
 
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ class Transcribe:
         try:
             from pocketsphinx import Decoder, Endpointer
         except ImportError:
-            raise RuntimeError("it needs pocketsphinx: pip install rtcstream[speech]") from None
+            raise RuntimeError("it needs pocketsphinx: pip install 'rtcstream[speech]'") from None
         self.said: list[str] = []
         self.decoder: Any = Decoder(samprate=16_000, loglevel="FATAL")
         self.endpointer: Any = Endpointer(sample_rate=16_000)

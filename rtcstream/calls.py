@@ -8,7 +8,7 @@ import os
 import sysconfig
 import threading
 import traceback
-from collections.abc import Awaitable, Generator, Iterable, Iterator, Sized
+from collections.abc import Awaitable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -19,10 +19,10 @@ from .annotations import SAMPLE_RATE, ResultSlot
 from .errors import ResultError, SessionClosed
 from .faults import WorkerError
 from .lifespan import Lifespan, LoadingFailed
+from .reporting import Reporter
 from .results import to_json
 from .samples import Mixer, Stereo
 from .signature import Signature
-from .types import Item
 
 # Files of this package itself (its examples lie below, and are like a user's) and of Python's.
 _HERE = os.path.dirname(__file__)
@@ -151,7 +151,9 @@ class Call:
         if signature.kind != "class":
             return signature.target
         name = signature.constructor_progress
-        return signature.target(**({} if name is None else {name: Reporter(self._session)}))
+        return signature.target(
+            **({} if name is None else {name: Reporter(self._session.progress)})
+        )
 
     def inherit(self, other: "Call") -> None:
         """Have the class that another session's call has built, which is not to close it."""
@@ -248,7 +250,7 @@ class Call:
         if signature.session_parameter is not None:
             arguments[signature.session_parameter] = self._session
         if signature.progress_parameter is not None:
-            arguments[signature.progress_parameter] = Reporter(self._session)
+            arguments[signature.progress_parameter] = Reporter(self._session.progress)
         positional: tuple[Any, ...] = ()
         if signature.media_positional:
             positional = (given,)
@@ -372,25 +374,6 @@ class Call:
                 f"it returned None, but its signature promises {what}; "
                 f"write `{name} | None` if there may be nothing new"
             )
-
-
-class Reporter:
-    """The ``Progress`` that functions get."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def __call__(self, value: float, text: str = "") -> None:
-        self._session.progress(value, text)
-
-    def each(self, items: Iterable[Item], text: str = "") -> Iterator[Item]:
-        if not isinstance(items, Sized):
-            raise TypeError(f"{type(items).__name__} has no length to tell progress by; list it")
-        count = len(items)
-        for number, item in enumerate(items):
-            self(number / count, text or f"{number} of {count}")
-            yield item
-        self(1.0, text or f"{count} of {count}")
 
 
 def _results(

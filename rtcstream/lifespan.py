@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import RtcStreamError
+from .reporting import Reporter
 
 logger = logging.getLogger("rtcstream")
 
@@ -45,14 +46,14 @@ class Lifespan:
                 f"lifespan: {_name(load)}() must take nothing, or one parameter, a Progress"
             )
         self._load = load
-        self._arguments = (self._progress,) if needed else ()
+        self._arguments = (Reporter(self._progress),) if needed else ()
         self._lock = threading.Lock()
         self._users = 0
         self._attempt: _Attempt | None = None
         self._failed_at = -AGAIN
         self.progress: tuple[float, str] = (0.0, "")
 
-    def _progress(self, value: float, text: str = "") -> None:
+    def _progress(self, value: float, text: str) -> None:
         if not 0 <= value <= 1:
             raise ValueError(f"progress is from 0 to 1, not {value!r}")
         self.progress = (float(value), text)

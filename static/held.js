@@ -22,6 +22,9 @@ const EXACT = 1000;
 /** Whether one 32-bit RTP timestamp is later than another. @param {number} one @param {number} other */
 const isLater = (one, other) => ((one - other) | 0) > 0;
 
+/** After so many frames without one the browser does not tell their times. */
+const FEW = 5;
+
 export class Held {
   #video;
   #show;
@@ -38,6 +41,8 @@ export class Held {
   #heard = null;
   /** How many frames in a row had drawings. */
   #row = 0;
+  /** How many frames in a row the browser has not told the time of. */
+  #untold = 0;
   /** The first frame that was shown before anything was heard of it. @type {number | null} */
   #unmet = null;
   #timer = 0;
@@ -57,11 +62,12 @@ export class Held {
     this.#canvas.ariaHidden = "true";
     video.after(this.#canvas);
     if ("requestVideoFrameCallback" in video) this.#watch();
+    else this.#untold = Infinity;
   }
 
   /** Whether this browser does not tell which frame is on screen: then the newest drawings are shown at once. */
   get isBlind() {
-    return this.#newest === undefined;
+    return this.#untold > FEW;
   }
 
   /**
@@ -113,6 +119,7 @@ export class Held {
       // The element may have gone on to another frame by the time that it calls.
       const picture = pictureOf(this.#video);
       const pts = /** @type {any} */ (picture)?.metadata?.().rtpTimestamp ?? rtpTimestamp;
+      this.#untold = pts === undefined ? this.#untold + 1 : 0;
       if (pts === undefined || pts === this.#newest) picture?.close();
       else this.#come({ pts, picture });
     });

@@ -214,7 +214,10 @@ function setStarted(now) {
   devices.enabled = !now;
 }
 
-startButton.addEventListener("click", () => void (started ? stop() : start(false)));
+startButton.addEventListener("click", ({ detail }) => {
+  if (detail > 1) return; // a double click means Start once, not Start and Stop
+  void (started ? stop() : start(false));
+});
 find("watch").addEventListener("click", () => void start(true));
 find("tap-to-play").addEventListener("click", wake);
 find("again").addEventListener("click", () => {
@@ -304,6 +307,7 @@ stream.on("queue", (event) => {
   if (resumed !== null && performance.now() - resumed > AT_ONCE / 2) notices.show("time", "info", TIME_IS_UP.line);
 });
 stream.on("end", async ({ reason }) => {
+  if (!started) return; // Stop was pressed while this was on its way
   const watched = document.body.dataset.watching === "true";
   if (reason === "time_limit") {
     finish();

@@ -43,6 +43,7 @@ LADDER = [
     Room("transport", "aiortc aioice av cv2 numpy pyee pylibsrtp"),
     Room("options"),
     Room("faults"),
+    Room("reporting"),
     Room("lifespan"),
     Room("calls", "av"),
     Room("pipes", "numpy"),

@@ -30,6 +30,7 @@ class Model:
         self.log.append("loads")
         progress(0.25, "reading the weights")
         assert self.go.wait(10)
+        assert list(progress.each("ab")) == ["a", "b"]
         self.log.append("loaded")
         yield
         self.log.append("put away")
