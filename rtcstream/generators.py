@@ -98,9 +98,10 @@ class GeneratorRuns(Worker):
 
     def interrupt(self) -> None:
         """End the run that plays: its generator is closed, and what is yet to be heard dropped."""
-        if self._playing:
-            # What has been given already is answered, whatever becomes of the run before it.
-            self._supersede(float("inf") if self._given is None else 0.0)
+        with self._lock:
+            if self._playing:
+                # What has been given already is answered, whatever becomes of the run before it.
+                self._end_run(float("inf") if self._given is None else 0.0)
 
     @property
     def played(self) -> float:
@@ -128,14 +129,21 @@ class GeneratorRuns(Worker):
 
     def _supersede(self, wanted_at: float, at_once: bool = True) -> None:
         with self._lock:
-            self._wanted_at = wanted_at
             if at_once:
-                self._superseded = True
-                if self._since is not None:
-                    self._since = time.monotonic()
-                self._playout.begin()  # from here on nothing of the old run is taken
-                self.call.interrupt()
-            self._changed.set()
+                self._end_run(wanted_at)
+            else:
+                self._wanted_at = wanted_at
+                self._changed.set()
+
+    def _end_run(self, wanted_at: float) -> None:
+        """What ``_supersede`` does at once, under its lock."""
+        self._wanted_at = wanted_at
+        self._superseded = True
+        if self._since is not None:
+            self._since = time.monotonic()
+        self._playout.begin()  # from here on nothing of the old run is taken
+        self.call.interrupt()
+        self._changed.set()
 
     def _wake(self) -> None:
         self._changed.set()

@@ -110,6 +110,7 @@ class TurnDetector:
 
     def expire(self) -> float:
         """End a turn of which nothing more comes, not even silence: the microphone was taken away.
+        A tap of the button is told of then, too.
 
         Returns the seconds until it is to be called again.
         """
@@ -122,6 +123,9 @@ class TurnDetector:
                 return left
             if self._speaking:
                 self._finish()
+            elif self._lingering > 0 and not self._talk:  # a tap that no sound came after
+                self._lingering = 0.0
+                self._answers.go_on()
             return longest
         finally:
             self._lock.release()

@@ -1,6 +1,8 @@
 """Turns of speech: by a button that is held, and answers that a cough does not end."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -54,6 +56,60 @@ async def test_a_tap_between_two_blocks_of_sound(by_loudness: None) -> None:
         await peer.message("state", value="speaking")
         await peer.message("state", value="listening")
         assert not [m for m in peer.messages if m["type"] == "result"]
+
+
+async def say(peer: TestPeer, seconds: float) -> None:
+    """A whistle while the button is held."""
+    await hold(peer, True)
+    await speak(peer, whistle(seconds))
+    await hold(peer, False)
+    await speak(peer, np.zeros(RATE // 2))
+
+
+async def test_a_tap_without_any_sound() -> None:
+    """A button that is let go while nothing comes from the microphone has ended the answer, which
+    the page is told of."""
+
+    def answer(speech: Annotated[Utterance, Turn(push_to_talk=True)]) -> Iterator[Samples]:
+        while True:
+            yield whistle(0.1)
+
+    async with testing.connect(Stream(answer)) as peer:
+        await peer.message("state", value="listening")
+        await say(peer, 0.4)
+        await peer.message("state", value="thinking")
+        peer.messages.clear()
+        await hold(peer, True)
+        await hold(peer, False)
+        await peer.message("state", value="listening")
+
+
+async def test_a_turn_is_answered_though_the_button_is_tapped_after_it() -> None:
+    """What was said while an answer took its time to end is answered, also if the button is tapped
+    once more meanwhile."""
+    ends = threading.Event()
+
+    def answer(speech: Annotated[Utterance, Turn(push_to_talk=True)]) -> Iterator[float]:
+        try:
+            while True:
+                yield speech.seconds
+                time.sleep(0.01)
+        finally:
+            ends.wait(10)
+
+    async with testing.connect(Stream(answer)) as peer:
+        await peer.message("state", value="listening")
+        await say(peer, 0.4)
+        first = await peer.result()
+        try:
+            await say(peer, 1.0)
+            await hold(peer, True)
+            await hold(peer, False)
+        finally:
+            ends.set()
+        await until(
+            lambda: [m for m in peer.messages if m["type"] == "result" and m["data"] > first + 0.3]
+        )
 
 
 @pytest.mark.parametrize("push_to_talk", [True, False])
