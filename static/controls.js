@@ -216,7 +216,10 @@ class Control {
   /** @param {Value} value */
   async change(value) {
     this.complain("");
-    if (value === null) this.#file = null;
+    if (value === null) {
+      this.#file = null;
+      this.#sending?.abort(); // or it would be the value after all
+    }
     const answer = (this.#answer = this.#send({ [this.description.name]: value }));
     if (!answer) return this.acknowledge(value);
     this.element.dataset.pending = "";

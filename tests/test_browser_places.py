@@ -1,5 +1,6 @@
 """Places in the picture and files, as visitors give them to controls."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,68 @@ async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) ->
         await start(page)
         assert not any(seen), "what was let go of is not uploaded again"
         await stop(page)
+
+
+async def test_an_upload_ends_with_its_session(serve: Serve, pages: Pages, tmp_path: Path) -> None:
+    """Clear and Stop end an upload that is under way; what is chosen goes into the next session."""
+    seen: list[str | None] = []
+
+    def read(image: Image, clip: File | None = None) -> Image:
+        seen.append(None if clip is None else clip.name)
+        return image
+
+    pages.expect_error("/file/clip/.*status of 409")  # while the server has yet to notice an end
+    large(tmp_path / "large.bin", 99 << 20)
+    (tmp_path / "one.txt").write_text("one")
+    async with serve(Stream(read)) as url:
+        page = await visit(pages, url)
+        ended: list[str] = []
+        page.on("requestfailed", lambda request: ended.append(request.method))
+        chooser = page.locator('[data-control="clip"] input')
+        await start(page)
+        slow = await page.context.new_cdp_session(page)
+        await slow.send("Network.enable")
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
+        await slow.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 1 << 20})
+        for end in ('[data-control="clip"] .clear', "#start"):
+            async with page.expect_request("**/file/clip/*"):
+                await chooser.set_input_files(tmp_path / "large.bin")
+            ended.clear()
+            await page.click(end)
+            await until(lambda: ended == ["PUT"])
+        await slow.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
+        await chooser.set_input_files(tmp_path / "one.txt")
+        for _ in range(2):
+            seen.clear()
+            await start(page)
+            await until(lambda: seen[-1] == "one.txt")
+            await stop(page)
+
+
+async def test_everybodys_file_is_left_alone(serve: Serve, pages: Pages, tmp_path: Path) -> None:
+    """In a shared run, who comes back does not put the own file over another's."""
+    seen: list[str | None] = []
+
+    def read(clip: File | None = None) -> Iterator[Image]:
+        seen.append(None if clip is None else clip.name)
+        while True:
+            yield np.zeros((48, 64, 3), np.uint8)
+
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(name)
+    async with serve(Stream(read, shared=True)) as url:
+        first, second = await visit(pages, url), await visit(pages, url)
+        for page, name in ((first, "one.txt"), (second, "two.txt")):
+            await start(page)
+            chooser = page.locator('[data-control="clip"] input')
+            await chooser.set_input_files(tmp_path / name)
+            await until(lambda name=name: seen[-1] == name)
+        await stop(first)
+        puts: list[str] = []
+        first.on("request", lambda request: puts.append(request.method))
+        await start(first)
+        output = first.locator('[data-control="clip"] output')
+        await expect(output).to_have_text("two.txt, 7 bytes")
+        assert "PUT" not in puts and seen[-1] == "two.txt"
+        await stop(first)
+        await stop(second)

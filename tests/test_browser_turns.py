@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.async_api import Page, expect
 
-from rtcstream import Said, Session, Stream, Turn, Utterance
+from rtcstream import Said, Samples, Session, Stream, Turn, Utterance
 from rtcstream.examples import conversation
 from tests import turn_taking
 from tests.browser import Pages
@@ -114,6 +114,29 @@ async def test_a_stream_of_push_to_talk(pages: Pages, serve: Serve) -> None:
         await expect(page.get_by_role("button", name="Hold to talk")).to_be_visible()
         await expect(page.locator("#hands-free")).to_be_hidden()
         assert not await page.evaluate(talks(page))
+        await page.click("#start")
+
+
+async def test_a_press_that_does_not_arrive(pages: Pages, serve: Serve) -> None:
+    """A press of which the server makes no turn silences the answer for a moment only; and the
+    microphone is silent after it, also where the connection is just closing."""
+
+    def answer(speech: Annotated[Utterance, Turn(push_to_talk=True)]) -> Iterator[Samples]:
+        yield np.zeros(RATE // 10)
+
+    sounds = "document.querySelector('#sound').srcObject.getAudioTracks()[0].enabled"
+    send = "RTCDataChannel.prototype.send = function (data) {{ if (data.includes('turn')) {} }}"
+    async with serve(Stream(answer)) as url:
+        page = await visit(pages, url)
+        await begin(page)
+        await sounding(page)
+        await page.evaluate(send.format("return"))
+        await page.locator("#talk").hover()
+        await page.mouse.down()
+        assert await page.evaluate(talks(page)) and not await page.evaluate(sounds)
+        await page.evaluate(send.format("throw new DOMException('', 'InvalidStateError')"))
+        await page.mouse.up()
+        await until(page, f"!{talks(page)} && {sounds}", timeout=3)
         await page.click("#start")
 
 
