@@ -125,16 +125,16 @@ async def test_a_press_that_does_not_arrive(pages: Pages, serve: Serve) -> None:
         yield np.zeros(RATE // 10)
 
     sounds = "document.querySelector('#sound').srcObject.getAudioTracks()[0].enabled"
-    send = "RTCDataChannel.prototype.send = function (data) {{ if (data.includes('turn')) {} }}"
+    send = "void (RTCDataChannel.prototype.send = (data) => {{ if (/turn/.test(data)) {} }})"
     async with serve(Stream(answer)) as url:
         page = await visit(pages, url)
         await begin(page)
         await sounding(page)
-        await page.evaluate(send.format("return"))
+        await page.evaluate(send.format("return;"))
         await page.locator("#talk").hover()
         await page.mouse.down()
         assert await page.evaluate(talks(page)) and not await page.evaluate(sounds)
-        await page.evaluate(send.format("throw new DOMException('', 'InvalidStateError')"))
+        await page.evaluate(send.format("throw new DOMException('', 'InvalidStateError');"))
         await page.mouse.up()
         await until(page, f"!{talks(page)} && {sounds}", timeout=3)
         await page.click("#start")
