@@ -17,6 +17,8 @@ export class Controls {
   #upload = null;
   /** What the server has said in this session. @type {Values} */
   #heard = {};
+  /** Controls of files that this session has been offered. @type {Set<string>} */
+  #offered = new Set();
 
   /**
    * @param {HTMLElement} parent
@@ -80,13 +82,21 @@ export class Controls {
     const known = { ...first, ...this.#heard };
     for (const [name, control] of this.#controls) {
       const { value } = control;
-      if (control.description.type === "file") {
-        void control.attach(known[name] ?? null);
-        continue;
-      }
+      if (control.description.type === "file") continue;
       if (!control.usable || value == null || isSame(value, known[name])) continue;
       control.acknowledge(known[name]);
       void control.change(value);
+    }
+    this.#offer();
+  }
+
+  /** Each session is offered the files that were chosen here once, when it has said which it has. */
+  #offer() {
+    if (!this.#upload) return;
+    for (const [name, control] of this.#controls) {
+      if (control.description.type !== "file" || this.#offered.has(name) || !(name in this.#heard)) continue;
+      this.#offered.add(name);
+      void control.attach(this.#heard[name] ?? null);
     }
   }
 
@@ -95,12 +105,14 @@ export class Controls {
     this.#upload = null;
     for (const control of this.#controls.values()) control.detach();
     this.#heard = {};
+    this.#offered.clear();
   }
 
   /** @param {Values} values what the server says that holds */
   acknowledge(values) {
     Object.assign(this.#heard, values);
     for (const [name, value] of Object.entries(values)) this.#controls.get(name)?.acknowledge(value);
+    this.#offer();
   }
 
   reset() {

@@ -120,7 +120,7 @@ async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) ->
 
 
 async def test_an_upload_ends_with_its_session(serve: Serve, pages: Pages, tmp_path: Path) -> None:
-    """Clear and Stop end an upload that is under way; what is chosen goes into the next session."""
+    """Reset and Stop end an upload that is under way; what is chosen goes into the next session."""
     seen: list[str | None] = []
 
     def read(image: Image, clip: File | None = None) -> Image:
@@ -140,7 +140,7 @@ async def test_an_upload_ends_with_its_session(serve: Serve, pages: Pages, tmp_p
         await slow.send("Network.enable")
         limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
         await slow.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 1 << 20})
-        for end in ('[data-control="clip"] .clear', "#start"):
+        for end in ("#reset", "#start"):
             async with page.expect_request("**/file/clip/*"):
                 await chooser.set_input_files(tmp_path / "large.bin")
             ended.clear()
