@@ -1,5 +1,6 @@
 """Places in the picture and files, as visitors give them to controls."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,7 +173,7 @@ async def test_everybodys_file_is_left_alone(serve: Serve, pages: Pages, tmp_pat
             await start(page)
             chooser = page.locator('[data-control="clip"] input')
             await chooser.set_input_files(tmp_path / name)
-            await until(lambda name=name: seen[-1] == name)
+            await until(functools.partial(lambda name: seen[-1] == name, name))
         await stop(first)
         puts: list[str] = []
         first.on("request", lambda request: puts.append(request.method))
