@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -50,7 +51,8 @@ class Lifespan:
         self._lock = threading.Lock()
         self._users = 0
         self._attempt: _Attempt | None = None
-        self._failed_at = -AGAIN
+        self._failed_at = -math.inf
+        self._timer: asyncio.TimerHandle | None = None
         self.progress: tuple[float, str] = (0.0, "")
 
     def _progress(self, value: float, text: str) -> None:
@@ -81,15 +83,23 @@ class Lifespan:
                 self.progress = (0.0, "")
                 self._attempt = _Attempt(self._load, self._arguments, self._on_failure)
 
-    def _on_failure(self) -> None:
+    def _on_failure(self, attempt: "_Attempt") -> None:
         """Try again in a while: who waits for this server to be ready sends nobody until then."""
-        self._failed_at = time.monotonic()
+        with self._lock:
+            if attempt is not self._attempt:  # everybody has left meanwhile
+                return
+            self._failed_at = time.monotonic()
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._loop.call_later, AGAIN, self._begin_again)
+            self._loop.call_soon_threadsafe(self._plan)
 
-    def _begin_again(self) -> None:
+    def _plan(self) -> None:
+        self._cancel_timer()
         if self._users:
-            self.begin()
+            self._timer = self._loop.call_later(AGAIN, self.begin)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def wait(self, tell: Callable[[float, str], None], unwanted: Callable[[], bool]) -> bool:
         """Wait on a worker thread until it is loaded; ``tell`` is called with how far it is.
@@ -114,6 +124,8 @@ class Lifespan:
             if self._users:
                 return
             attempt, self._attempt = self._attempt, None
+            self._failed_at = -math.inf
+        self._cancel_timer()
         if attempt is not None and not await asyncio.to_thread(attempt.end):
             logger.warning("%s() has not ended within %g s", _name(self._load), END_TIMEOUT)
 
@@ -123,7 +135,10 @@ class _Attempt:
     async, begun and ended by the same one."""
 
     def __init__(
-        self, load: Callable[..., Any], arguments: tuple[Any, ...], on_failure: Callable[[], None]
+        self,
+        load: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        on_failure: Callable[["_Attempt"], None],
     ) -> None:
         self.loaded = threading.Event()
         self.error: BaseException | None = None
@@ -152,7 +167,7 @@ class _Attempt:
         except BaseException as error:  # SystemExit too: whoever waits must hear of it
             if not self.loaded.is_set():
                 self.error = error
-                self._on_failure()
+                self._on_failure(self)
             logger.exception("%s() failed", _name(self._load))
         finally:
             self.loaded.set()

@@ -108,9 +108,7 @@ class MediaSession(Host):
             return answer
 
     async def _negotiate(self, offer: str) -> str:
-        self._deadline = self._event_loop.call_later(
-            CONNECT_TIMEOUT, self.end_soon, "no path for media was found in time", True
-        )
+        self._deadline = self._event_loop.call_later(CONNECT_TIMEOUT, self._give_up)
         try:
             await self._connection.accept(offer)
             for transceiver in self._connection.getTransceivers():
@@ -130,6 +128,10 @@ class MediaSession(Host):
             await self.end("the offer was refused", lost=True)
             raise
         return answer
+
+    def _give_up(self) -> None:
+        self.given_up = True
+        self.end_soon("no path for media was found in time", lost=True)
 
     @property
     def wiring(self) -> Wiring:

@@ -1,7 +1,10 @@
 """Calls of many sessions made as one: who is in a batch, what each gets of it, what it gains."""
 
 import asyncio
+import math
+import signal
 import statistics
+import sys
 import threading
 import time
 from collections import Counter
@@ -172,28 +175,61 @@ def test_not_by_itself() -> None:
 
 def test_who_is_interrupted_holds_nobody_up(pool: ThreadPoolExecutor) -> None:
     """Ctrl-C in the model is raised there, the others of the batch are told, and it goes on."""
-    stops = [True]
+    sizes: list[int] = []
 
-    @batched(max_size=4, max_delay=0.5)
+    @batched(max_size=2, max_delay=1.0)
     def model(numbers: list[int]) -> list[int]:
-        if stops.pop() if stops else False:
+        sizes.append(len(numbers))
+        if len(numbers) == 2:
             raise KeyboardInterrupt
         return numbers
 
-    barrier = threading.Barrier(2)
+    model._seen[0] = math.inf  # somebody is about, whom the first waits for
+    given = [pool.submit(model, number) for number in (1, 2)]
+    errors = [type(each.exception(10)).__name__ for each in given]
+    assert sorted(errors) == ["KeyboardInterrupt", "ResultError"]
+    assert sizes == [2], "it is not made again"
+    model._seen.clear()
+    assert pool.submit(model, 3).result(10) == 3
 
-    def call(number: int) -> Any:
-        try:
-            barrier.wait()
-            return model(number)
-        except (KeyboardInterrupt, ResultError) as error:
-            return type(error).__name__
 
-    pool.submit(model, 0).exception()
-    stops.append(True)
-    given = [pool.submit(call, number) for number in (1, 2)]
-    assert {each.result(10) for each in given} <= {"KeyboardInterrupt", "ResultError", 1, 2}
-    assert model(3) == 3
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal for a thread of one's choice")
+def test_who_is_interrupted_in_line_leaves_it(pool: ThreadPoolExecutor) -> None:
+    """Ctrl-C while others' batch is made is raised at once, and those behind are answered."""
+    begun, go = threading.Event(), threading.Event()
+
+    @batched(max_size=1)
+    def model(numbers: list[int]) -> list[int]:
+        begun.set()
+        assert go.wait(10)
+        return numbers
+
+    def interrupt() -> None:
+        while not model._waiting:
+            time.sleep(0.005)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    first = pool.submit(model, 1)
+    assert begun.wait(10)
+    pool.submit(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model(2)
+    behind = pool.submit(model, 3)
+    go.set()
+    assert (first.result(10), behind.result(10)) == (1, 3)
+
+
+def test_who_has_gone_is_forgotten() -> None:
+    """Threads that called once are not kept, whatever the size of a batch."""
+
+    @batched(max_size=1)
+    def model(numbers: list[int]) -> list[int]:
+        return numbers
+
+    model(1)
+    model._seen.update(dict.fromkeys(range(100), -math.inf))
+    model(2)
+    assert len(model._seen) == 1
 
 
 async def test_not_on_the_event_loop() -> None:

@@ -13,7 +13,9 @@ import pytest
 from aiortc import RTCSessionDescription
 
 from rtcstream import Image, Session, Stream, session, testing
+from rtcstream.errors import NegotiationError
 from rtcstream.signaling import Problem
+from rtcstream.transport import peer as peer_module
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.transport.peer import PeerConnection
 from rtcstream.types import Peer
@@ -88,6 +90,50 @@ async def test_an_offer_that_never_connects_is_given_up(
         async with asyncio.timeout(5):
             while len(sessions):  # noqa: ASYNC110 - five sessions, no one event
                 await asyncio.sleep(0.05)
+
+
+async def test_an_answer_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is given up while the offer is being answered may try again: 503, not a bad offer."""
+
+    async def never(self: PeerConnection) -> str:
+        while self.signalingState != "closed":  # noqa: ASYNC110 - aiortc has no event for it
+            await asyncio.sleep(0.01)
+        raise NegotiationError("the offer cannot be answered: it is closed")
+
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(PeerConnection, "answer", never)
+    sessions = Stream(flip).sessions()
+    async with offering() as (_, offer):
+        with pytest.raises(Problem) as refused:
+            await sessions.connect(offer, {}, Peer(None, {}), IceOptions(addresses=LOOPBACK))
+    assert refused.value.status == 503
+    assert refused.value.headers["Retry-After"] == "1"
+    assert len(sessions) == 0
+
+
+async def test_sockets_that_do_not_close_hold_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TURN server that is gone holds up the end no longer than was asked for; all is closed, or
+    on its way."""
+    connection = PeerConnection(IceOptions(addresses=LOOPBACK))
+    connection.addTransceiver("video", "recvonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    ice = connection.getTransceivers()[0].receiver.transport.transport
+    stop, gone, stopped = ice.stop, asyncio.Event(), asyncio.Event()
+
+    async def late() -> None:
+        await gone.wait()
+        await stop()
+        stopped.set()
+
+    monkeypatch.setattr(ice, "stop", late)
+    async with asyncio.timeout(5):
+        await connection.close_within(0.1)
+    assert not stopped.is_set()
+    gone.set()
+    async with asyncio.timeout(5):
+        await stopped.wait()
+        while peer_module._late:  # noqa: ASYNC110 - tasks that end by themselves
+            await asyncio.sleep(0.01)
 
 
 async def test_refused_offers_leave_nothing_behind(leaks: Leaks) -> None:

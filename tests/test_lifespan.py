@@ -103,6 +103,32 @@ async def test_what_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(tries) == 2
 
 
+async def test_a_failure_is_forgotten_with_the_last_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who begins anew after all have left does not wait for the attempt that was planned."""
+    monkeypatch.setattr(lifespan, "AGAIN", 60.0)
+    tries: list[int] = []
+
+    def load() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise FileNotFoundError("weights.onnx")
+
+    stream = Stream(plain_filter, lifespan=load)
+    failed = stream.sessions()
+    async with testing.connect(failed) as peer:
+        await peer.message("log", level="error")
+    assert stream.lifespan is not None
+    planned = stream.lifespan._timer
+    assert planned is not None and not planned.cancelled()
+    await failed.end_all("the server stopped")
+    assert planned.cancelled()
+    sessions = stream.sessions()
+    async with testing.connect(sessions) as peer:
+        await peer.apply(PICTURE)
+    await sessions.end_all("the server stopped")
+    assert len(tries) == 2
+
+
 def kinds(log: list[str]) -> list[Callable[..., Any]]:
     """A function of each kind that may stand there."""
 

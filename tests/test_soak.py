@@ -72,14 +72,14 @@ def test_what_is_left_is_found() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_sessions_leave_nothing_behind() -> None:
     """500 sessions, 50 at a time: descriptors, threads, tasks, memory are flat after the first."""
     fail_unless_ok(await sessions.run(sessions.SHORT))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_every_session_is_accounted_for() -> None:
     """A minute of everything: each session has ended, for the reason that was given to it."""
     fail_unless_ok(await mixed.run(mixed.SHORT))

@@ -11,12 +11,12 @@ from typing import Any
 from benchmarks.checks import Check, check
 from benchmarks.common import progress
 from benchmarks.soak.server import Held, Soaked, soaked
-from benchmarks.soak.visitor import FORGET, SILENCE
+from benchmarks.soak.visitor import FORGET, PATIENCE, SILENCE
 from benchmarks.soak.visitors import visitors
 
 DOOMED = ("filtered", "watched", "both", "shared", "isolated")
 """Streams whose visitors are killed."""
-GRACE = 180.0
+GRACE = 400.0
 """Seconds that visitors get to come to the end of what they do."""
 INTERVAL = 10.0
 """Seconds between two looks at the memory."""
@@ -58,7 +58,7 @@ async def run(plan: Plan) -> dict[str, Any]:
         for done in (toured, mixed):
             endings.update(done["endings"])
             failed += done["failed"]
-        after = await server.empty(before, SILENCE + FORGET)
+        after = await server.empty(before, SILENCE + FORGET + PATIENCE)
     return {
         "plan": asdict(plan),
         "played": mixed["played"],

@@ -36,8 +36,8 @@ from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.transport.ports import PortRange, SharedPort
 from tests.leaks import Holdings
 
-LISTEN_SECONDS = 30.0
-END_SECONDS = 30.0
+LISTEN_SECONDS = 60.0
+END_SECONDS = 60.0
 OBJECTS_OF_ONE = 1000
 """Python objects of a session, at least: so many more may be one that is yet to be freed."""
 
@@ -272,7 +272,7 @@ class Soaked:
         async with self._http.get(f"{self.url}soak?{'&'.join(asked)}") as response:
             return Held(**await response.json())
 
-    async def empty(self, before: Held | None = None, within: float = 20.0) -> Held:
+    async def empty(self, before: Held | None = None, within: float = 60.0) -> Held:
         """What it holds once everybody has left, and what ends a moment later has ended; as much as
         ``before`` or less. After so many seconds nevertheless."""
         deadline = asyncio.get_running_loop().time() + within

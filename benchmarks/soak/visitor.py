@@ -15,7 +15,7 @@ from rtcstream.synthetic import encode, scene
 from rtcstream.transport.replay import ReplayPeer
 
 FPS = 10.0
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a visitor waits for anything: machines that are tested on are busy."""
 
 SILENCE = 16.0
