@@ -117,11 +117,10 @@ def test_who_is_alone_does_not_wait(pool: ThreadPoolExecutor) -> None:
 
 def test_one_bad_item_fails_alone(pool: ThreadPoolExecutor) -> None:
     """When a batch raises, each is tried alone; exceptions may also stand in the list."""
-    sizes: list[int] = []
 
-    @batched(max_size=4, max_delay=0.5)
+    # Who has called is waited for yet (RECENT) after the others have waited for him once.
+    @batched(max_size=4, max_delay=0.2)
     def inverse(numbers: list[int]) -> list[float | Exception]:
-        sizes.append(len(numbers))
         if 9 in numbers:
             return [ValueError("nine") if number == 9 else number for number in numbers]
         return [1 / number for number in numbers]
