@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from pathlib import Path
-from types import TracebackType
 
 from benchmarks.measure import BenchmarkError
 
@@ -16,15 +15,15 @@ class Coturn:
     """A TURN server at an address of this machine, inside ``async with``; it shares ``SECRET``
     with who gives credentials. Raises BenchmarkError."""
 
-    def __init__(self, address: str, folder: Path) -> None:
-        self.url = f"turn:{address}:{PORT}"
-        self._address = address
+    def __init__(self, address: str, folder: Path, port: int = PORT) -> None:
+        self.url = f"turn:{address}:{port}"
+        self._address, self._port = address, port
         self._config = folder / "turnserver.conf"
         self._process: asyncio.subprocess.Process | None = None
         folder.mkdir()
         self._config.write_text(
             f"use-auth-secret\nstatic-auth-secret={SECRET}\nrealm=rtcstream.test\n"
-            f"listening-ip={address}\nrelay-ip={address}\nlistening-port={PORT}\n"
+            f"listening-ip={address}\nrelay-ip={address}\nlistening-port={port}\n"
             f"no-cli\nno-tls\nno-dtls\nrelay-threads=1\nlog-file=stdout\n"
             f"pidfile={folder / 'pid'}\nuserdb={folder / 'db'}\n"
         )
@@ -33,12 +32,7 @@ class Coturn:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.kill()
 
     async def start(self) -> None:
@@ -63,7 +57,7 @@ class Coturn:
 
     async def _listens(self) -> bool:
         try:
-            _, writer = await asyncio.open_connection(self._address, PORT)
+            _, writer = await asyncio.open_connection(self._address, self._port)
         except OSError:
             return False
         writer.close()

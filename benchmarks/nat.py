@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-from types import TracebackType
 
 from rtcstream.transport.demux import bound
 
@@ -26,12 +25,7 @@ class Nat:
         self._loop.add_reader(self._socket, self._there)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         self._forget()
         self._loop.remove_reader(self._socket)
         for each in (self._socket, *self._former):

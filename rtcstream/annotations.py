@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from .controls import shown
+from .errors import SignatureError
 from .takes import Recording, Utterance, VideoRecording
 from .types import (
     AudioFormat,
@@ -235,6 +236,20 @@ _ITERATORS = (
     *(abc.Iterator, abc.Iterable, abc.Generator),
     *(abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator),
 )
+
+
+def hints_of(function: Any, name: str) -> dict[str, Any]:
+    """The annotations of a function, which errors call by this name; none of what cannot have any.
+    Raises SignatureError."""
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        text = f"an annotation names something that its module does not have: {error}"
+        raise SignatureError(name, None, text) from None
+    except (AttributeError, TypeError, ValueError, SyntaxError) as error:
+        if not getattr(function, "__annotations__", None):
+            return {}
+        raise SignatureError(name, None, f"its annotations cannot be read: {error}") from None
 
 
 def metadata(hint: Any) -> tuple[Any, ...]:

@@ -5,11 +5,11 @@ import inspect
 import math
 import threading
 import time
-import typing
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, get_args, get_origin, overload
 
+from .annotations import hints_of
 from .errors import ResultError, SignatureError
 
 Result = TypeVar("Result")
@@ -92,14 +92,7 @@ class Batched(Generic[Result]):
 
     def _of_one(self) -> inspect.Signature:
         signature = inspect.signature(self._fn)
-        try:
-            hints = typing.get_type_hints(self._fn, include_extras=True)
-        except NameError as error:
-            raise SignatureError(
-                self.__name__,
-                None,
-                f"an annotation names something that its module does not have: {error}",
-            ) from None
+        hints = hints_of(self._fn, self.__name__)
         parameters = list(signature.parameters.values())[len(self._of_owner) :]
         one = [self._parameter(each, hints.get(each.name)) for each in parameters]
         return inspect.Signature(

@@ -33,6 +33,7 @@ from . import media, messages, signature
 from .calls import Call, Outcome, describe_error
 from .errors import CommandError, MessageError, ResultError
 from .pipes import Memory, Message, Pipe, aligned, planes_size
+from .reporting import share
 from .results import to_json
 from .server import loading
 from .takes import Recording, Utterance, VideoRecording
@@ -134,9 +135,7 @@ class ChildSession:
         self._server.tell("error", text=str(text)[:2000])
 
     def progress(self, value: float, text: str = "") -> None:
-        if not 0 <= value <= 1:
-            raise ValueError(f"progress is from 0 to 1, not {value!r}")
-        self._server.tell("progress", value=float(value), text=str(text)[:2000])
+        self._server.tell("progress", value=share(value), text=str(text)[:2000])
 
     def stats(self) -> dict[str, Any]:
         with contextlib.suppress(OSError):

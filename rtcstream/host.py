@@ -19,6 +19,7 @@ from .errors import MessageError, ResultError
 from .faults import WorkerError
 from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices
+from .reporting import share
 from .results import to_json
 from .runner import Runner
 from .types import Download, Peer
@@ -141,9 +142,7 @@ class Host(AsyncIOEventEmitter):
         self._say("error", text)
 
     def progress(self, value: float, text: str = "") -> None:
-        if not 0 <= value <= 1:
-            raise ValueError(f"progress is from 0 to 1, not {value!r}")
-        self._post(messages.Progress(float(value), str(text)[:2000]))
+        self._post(messages.Progress(share(value), str(text)[:2000]))
 
     def stats(self) -> dict[str, Any]:
         return dict(self._stats)

@@ -7,11 +7,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from .errors import RtcStreamError
-from .reporting import Reporter
+from .reporting import Reporter, share
 
 logger = logging.getLogger("rtcstream")
 
@@ -56,9 +56,7 @@ class Lifespan:
         self.progress: tuple[float, str] = (0.0, "")
 
     def _progress(self, value: float, text: str) -> None:
-        if not 0 <= value <= 1:
-            raise ValueError(f"progress is from 0 to 1, not {value!r}")
-        self.progress = (float(value), text)
+        self.progress = (share(value), text)
 
     @property
     def ready(self) -> bool:
@@ -178,7 +176,9 @@ class _Attempt:
             made = contextlib.asynccontextmanager(lambda: made)()
         elif inspect.isgenerator(made):
             made = contextlib.contextmanager(lambda: made)()
-        if hasattr(made, "__aenter__") or inspect.isawaitable(made):
+        elif inspect.isawaitable(made) and not hasattr(made, "__aenter__"):
+            made = _once_there(made)
+        if hasattr(made, "__aenter__"):
             asyncio.run_coroutine_threadsafe(self._live_through_async(made), self._loop).result()
         elif hasattr(made, "__enter__"):
             with made:
@@ -187,20 +187,19 @@ class _Attempt:
             self._stay()
 
     async def _live_through_async(self, made: Any) -> None:
-        if hasattr(made, "__aenter__"):
-            async with made:
-                await self._stay_async()
-        else:
-            await made
-            await self._stay_async()
-
-    async def _stay_async(self) -> None:
-        self.loaded.set()
-        await self._released.wait()
+        async with made:
+            self.loaded.set()
+            await self._released.wait()
 
     def _stay(self) -> None:
         self.loaded.set()
         self._ending.wait()
+
+
+@contextlib.asynccontextmanager
+async def _once_there(awaited: Any) -> AsyncGenerator[None, None]:
+    await awaited
+    yield
 
 
 def _name(load: Callable[..., Any]) -> str:

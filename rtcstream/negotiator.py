@@ -11,29 +11,28 @@ from typing import Any
 from aiohttp import web
 from aiortc import RTCIceCandidate
 
+from . import refusals
 from .access import signed_in
 from .admission import GRACE_SECONDS, Admission, Slot
 from .controls import Control, Values
 from .door import OVERLOAD, Door
-from .errors import ControlError, NegotiationError
+from .errors import ControlError
 from .gate import GATE, Gate
 from .limits import DEFAULTS
 from .metrics import Ledger
 from .options import MediaOptions
 from .overload import Overload
-from .resuming import Keeper, Keepsake, is_same
+from .resuming import Keeper, is_same
 from .runner import Runner
 from .session import MediaSession
 from .session_limits import SessionLimits
-from .shared import RunOver, SharedRun, SourceTaken
+from .shared import RunOver, SharedRun
 from .signaling import Answer, Candidate, Fragment, Problem, identity_of, session_not_found
 from .signature import Signature
 from .transport.ice import IceOptions, is_usable_candidate
-from .transport.ports import NoPortFree
 from .turn import resolved
 from .types import Peer
-from .uploads import Full, TooLarge, UploadBusy
-from .wiring import NothingToView
+from .uploads import TooLarge
 
 logger = logging.getLogger("rtcstream.session")
 
@@ -47,10 +46,6 @@ RESUME = "Rtcstream-Resume"
 
 TRIES = 2
 """Sessions in a row that may never connect, and yet have the room of the one before."""
-RETRY_AFTER = "2"
-"""Seconds after which there may be something to view."""
-PORT_AFTER = "5"
-"""Seconds after which there may be a UDP port."""
 
 
 class Sessions:
@@ -193,7 +188,10 @@ class Sessions:
         run = self._shared_run(gate) if self._shared else None
         values = Values(self._controls) if run is None else run.values
         _take_first(values if run is None else run, parameters)
-        former = None if resume is None else self._former(resume, peer)
+        former, kept = None, None
+        if resume is not None:
+            former = self._former(resume, peer)
+            kept = self._keeper.take(resume, peer) if former is None else former.take_kept()
         session = MediaSession(
             self._signatures,
             values,
@@ -203,7 +201,7 @@ class Sessions:
             options=self._options,
             shared=run,
             stay=self._limits.after(slot.used),
-            kept=None if resume is None else self._take_kept(resume, peer, former),
+            kept=kept,
             names=frozenset() if former is None else former.names,
             quota=None if gate is None else gate.files,
         )
@@ -216,26 +214,10 @@ class Sessions:
         session.on("closed", lambda reason: self._forget(session, reason))
         self._negotiating[session.id] = slot
         try:
-            answer = await session.negotiate(offer)
+            with refusals.of_an_offer(session):
+                answer = await session.negotiate(offer)
         except RunOver:  # whoever ended it may have ended all
             return await self._connect(offer, parameters, peer, ice, slot, gate, resume)
-        except NothingToView as error:
-            raise Problem(
-                409, "Nothing to view", f"{error}.", {"Retry-After": RETRY_AFTER}
-            ) from None
-        except SourceTaken as error:
-            raise Problem(409, "Somebody sends already", f"{error}.") from None
-        except NoPortFree as error:
-            logger.warning("%s: %s", peer.address, error)
-            detail = f"{error}; try again when somebody has left."
-            raise Problem(503, "No UDP port free", detail, {"Retry-After": PORT_AFTER}) from None
-        except NegotiationError as error:
-            logger.debug("an offer was refused", exc_info=error)
-            if session.given_up:
-                raise Problem(
-                    503, "Too many visitors at once", "Try again.", {"Retry-After": "1"}
-                ) from None
-            raise Problem(400, "Offer not accepted", f"{str(error)[:500]}.") from None
         finally:
             self._negotiating.pop(session.id, None)
         self._slots[session.id] = slot
@@ -269,10 +251,6 @@ class Sessions:
         self._slots.pop(session.id, None)
         self._negotiating.pop(session.id, None)
         return held.pass_on(session.time_used, connected)
-
-    def _take_kept(self, name: str, peer: Peer, former: MediaSession | None) -> Keepsake | None:
-        """What there is yet of a session that was lost."""
-        return self._keeper.take(name, peer) if former is None else former.take_kept()
 
     def _former(self, name: str, peer: Peer) -> MediaSession | None:
         """The newest session that a visitor knows by this name."""
@@ -329,26 +307,10 @@ class Sessions:
         if not found.live:  # or else it could be anybody's, for nothing
             raise Problem(409, "Not connected", "Send the file when the session is connected.")
         most = int(taking.maximum or 0)
-        too_large = Problem(413, "File too large", f"Send at most {most} bytes.")
-        if length is not None and length > most:
-            raise too_large
-        try:
+        with refusals.of_a_file(found, most):
+            if length is not None and length > most:
+                raise TooLarge
             return await found.upload(taking, name, chunks)
-        except TooLarge:
-            raise too_large from None
-        except UploadBusy:
-            raise Problem(
-                409, "Another upload", "Wait until the control's other file is there."
-            ) from None
-        except FileNotFoundError:  # and its folder with the session
-            raise session_not_found() from None
-        except ControlError as error:
-            raise Problem(400, "Control not accepted", f"{error}.") from None
-        except Full:
-            raise Problem(507, "No room", "There are too many files now: try later.") from None
-        except OSError as error:
-            logger.error("%s: a file could not be stored: %s", session[:6], error)
-            raise Problem(507, "No room", "The server cannot store the file now.") from None
 
     def download(self, key: str, identity: str | None) -> tuple[Path, str] | None:
         for session in self._sessions.values():

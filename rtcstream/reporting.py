@@ -5,6 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from .types import Item
 
 
+def share(value: float) -> float:
+    """How far something is, as it is told. Raises ValueError outside 0..1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"progress is from 0 to 1, not {value!r}")
+    return float(value)
+
+
 class Reporter:
     """Tells how far something is, by ``tell(value, text)``."""
 

@@ -210,16 +210,7 @@ class _Reader:
 
     def _hints(self) -> dict[str, Any]:
         function = inspect.unwrap(getattr(self.function, "func", self.function))  # of a partial
-        try:
-            return typing.get_type_hints(function, include_extras=True)
-        except NameError as error:
-            raise self.wrong(
-                None, f"an annotation names something that its module does not have: {error}"
-            ) from None
-        except (AttributeError, TypeError, ValueError, SyntaxError) as error:
-            if not getattr(function, "__annotations__", None):
-                return {}
-            raise self.wrong(None, f"its annotations cannot be read: {error}") from None
+        return annotations.hints_of(function, self.name)
 
     def _control(self, parameter: inspect.Parameter, hint: Any) -> Control:
         if hint is parameter.empty:

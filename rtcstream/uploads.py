@@ -68,12 +68,8 @@ class Uploads:
         if control in self._coming:
             raise UploadBusy
         self._coming.add(control)
-        counted = [0]
         try:
-            file = await self._write(plain_name(name), chunks, most, counted)
-        except BaseException:
-            self._quota.give(counted[0])
-            raise
+            file = await self._write(plain_name(name), chunks, most)
         finally:
             self._coming.discard(control)
         taken = self._taken.setdefault(control, [])
@@ -84,19 +80,18 @@ class Uploads:
             await asyncio.to_thread(oldest.path.unlink, missing_ok=True)
         return file
 
-    async def _write(
-        self, name: str, chunks: AsyncIterator[bytes], most: int, counted: list[int]
-    ) -> File:
+    async def _write(self, name: str, chunks: AsyncIterator[bytes], most: int) -> File:
         path = self._path(Path(name).suffix)
         file = await asyncio.to_thread(open, path, "xb", buffering=0)
+        size = 0
         try:
             waiting = bytearray()
             async for chunk in chunks:
                 self._check_open()
-                if counted[0] + len(chunk) > most:
+                if size + len(chunk) > most:
                     raise TooLarge
                 self._quota.take(len(chunk))
-                counted[0] += len(chunk)
+                size += len(chunk)
                 waiting += chunk
                 if len(waiting) >= CHUNK:
                     await asyncio.to_thread(file.write, waiting)
@@ -104,6 +99,7 @@ class Uploads:
             await asyncio.to_thread(file.write, waiting)
             self._check_open()
         except BaseException:
+            self._quota.give(size)
             path.unlink(missing_ok=True)
             if self._closed:  # too late for who deleted the folder
                 with suppress(OSError):
@@ -111,7 +107,7 @@ class Uploads:
             raise
         finally:
             file.close()
-        return File(path, name, counted[0])
+        return File(path, name, size)
 
     async def close(self) -> None:
         """Delete all of them."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
@@ -31,15 +32,8 @@ async def read_text(request: web.Request, media_type: str, *, accept: str) -> st
     limit = request.config_dict.get(MAX_BODY, LIMIT)
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(limit)
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            body = await _read(request, limit)
-    except TimeoutError:
-        raise Problem(
-            408, "Body too slow", f"Send the whole body within {TIMEOUT:g} seconds."
-        ) from None
-    except (ConnectionError, web.RequestPayloadError):
-        raise Problem(400, "Body incomplete", "Send the whole body.") from None
+    async with _in_time(f"Send the whole body within {TIMEOUT:g} seconds."):
+        body = await _read(request, limit)
     if not body:
         raise Problem(400, "Empty body", f"Send the {media_type} text as the body.")
     try:
@@ -56,18 +50,23 @@ async def read_chunks(request: web.Request) -> AsyncGenerator[bytes, None]:
     Raises `Problem` 400, or 408 where nothing more comes.
     """
     while True:
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                chunk = await request.content.readany()
-        except TimeoutError:
-            raise Problem(
-                408, "Body too slow", f"Nothing came for {TIMEOUT:g} seconds; send it again."
-            ) from None
-        except (ConnectionError, web.RequestPayloadError):
-            raise Problem(400, "Body incomplete", "Send the whole body.") from None
+        async with _in_time(f"Nothing came for {TIMEOUT:g} seconds; send it again."):
+            chunk = await request.content.readany()
         if not chunk:
             return
         yield chunk
+
+
+@asynccontextmanager
+async def _in_time(too_slow: str) -> AsyncGenerator[None, None]:
+    """Around reading. Raises `Problem` 408 when it takes too long, and 400 when it breaks off."""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            yield
+    except TimeoutError:
+        raise Problem(408, "Body too slow", too_slow) from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise Problem(400, "Body incomplete", "Send the whole body.") from None
 
 
 async def _read(request: web.Request, limit: int) -> bytes:

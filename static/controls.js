@@ -196,7 +196,6 @@ class Control {
     input.setAttribute("aria-describedby", this.#message.id);
     element.addEventListener("input", () => (typed ? this.#typing() : this.#take()));
     element.querySelector(".clear")?.addEventListener("click", () => {
-      this.#file = null;
       void this.change(null);
       input.focus();
     });
@@ -300,10 +299,9 @@ class Control {
   #take() {
     clearTimeout(this.#timer);
     this.#timer = 0;
-    const file = this.#widget?.input instanceof HTMLInputElement && this.#widget.input.files?.[0];
-    if (file) return void this.#give(file);
     try {
-      void this.change(/** @type {import("./widgets.js").Widget} */ (this.#widget).read());
+      const value = /** @type {import("./widgets.js").Widget} */ (this.#widget).read();
+      void (value instanceof File ? this.#give(value) : this.change(value));
     } catch (error) {
       this.complain(/** @type {Error} */ (error).message);
     }

@@ -66,15 +66,19 @@ export class Pointing {
     const { left, top } = this.#video.getBoundingClientRect();
     const x = within((clientX - left - picture.left) / picture.width);
     const y = within((clientY - top - picture.top) / picture.height);
-    return { x: this.#stage.mirrored ? 1 - x : x, y };
+    return { x: this.#turned(x), y };
+  }
+
+  /** From what is seen to what is sent, or back. @param {number} x */
+  #turned(x) {
+    return this.#stage.mirrored ? 1 - x : x;
   }
 
   draw() {
     const picture = this.#picture();
     this.#marker.hidden = !this.#place || !picture;
     if (!this.#place || !picture) return;
-    const x = this.#stage.mirrored ? 1 - this.#place.x : this.#place.x;
-    this.#marker.style.left = `${picture.left + x * picture.width}px`;
+    this.#marker.style.left = `${picture.left + this.#turned(this.#place.x) * picture.width}px`;
     this.#marker.style.top = `${picture.top + this.#place.y * picture.height}px`;
   }
 }

@@ -117,12 +117,15 @@ export class Turns {
     this.#held = now;
     this.#button.setAttribute("aria-pressed", String(now));
     this.#button.querySelector("span")?.replaceChildren(now ? "Listening…" : "Hold to talk");
-    if (now) this.#gate();
     clearTimeout(this.#tail);
-    if (!now) this.#tail = setTimeout(() => this.#gate(), TAIL);
     clearTimeout(this.#silence);
-    if (now) this.#hush(true);
-    else this.#silence = setTimeout(() => this.#hush(false), NO_TURN);
+    if (now) {
+      this.#gate();
+      this.#hush(true);
+    } else {
+      this.#tail = setTimeout(() => this.#gate(), TAIL);
+      this.#silence = setTimeout(() => this.#hush(false), NO_TURN);
+    }
     try {
       if (this.#live) this.#stream.turn(now);
     } catch {

@@ -7,7 +7,7 @@
  * @property {HTMLInputElement | HTMLSelectElement} input
  * @property {HTMLElement} [element] what holds it and more; without, there is nothing else
  * @property {boolean} [typed] whether a value is typed, and so counts only after a pause
- * @property {() => Value} read throws what to write instead
+ * @property {() => Value | File} read a file is to be uploaded; throws what to write instead
  * @property {(value: Value) => void} write
  * @property {boolean} [echo] whether the value has to be written beside it
  */
@@ -201,7 +201,7 @@ function upload() {
     input,
     element: box,
     echo: true,
-    read: () => null, // what is chosen goes by itself: see Control
+    read: () => input.files?.[0] ?? null,
     write: (value) => {
       if (value === null) input.value = "";
       box.toggleAttribute("data-none", value === null);

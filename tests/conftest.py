@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from rtcstream.vad import Energy
 from tests import browser
 from tests.leaks import no_leaks
 
@@ -122,6 +123,12 @@ def serve() -> Serve:
 def leaks() -> Leaks:
     """Fails the test for tasks, threads and descriptors left behind: `async with leaks():`."""
     return no_leaks
+
+
+@pytest.fixture
+def by_loudness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whistle is speech."""
+    monkeypatch.setattr("rtcstream.turns.speech_detector", Energy)
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]  # which has no types

@@ -77,6 +77,7 @@ LADDER = [
     Room("turn"),
     Room("sign_in", "aiohttp"),
     Room("access", "aiohttp"),
+    Room("refusals"),
     Room("negotiator", "aiohttp aiortc"),
     Room("operations"),
     Room("exporter", "prometheus_client"),

@@ -28,31 +28,10 @@ from rtcstream.annotations import Take
 from rtcstream.media import to_frame
 from rtcstream.recording import Recorder
 from rtcstream.testing import TestPeer
-from rtcstream.vad import Energy
 from rtcstream.video_recording import VideoRecorder
 from tests import hearing
+from tests.microphone import FRAME, RATE, speak, whistle
 from tests.pictures import difference, scene
-
-RATE = 48_000
-FRAME = 960
-
-
-def whistle(seconds: float, loudness: float = 0.5) -> np.ndarray[Any, Any]:
-    """440 Hz."""
-    return loudness * np.sin(2 * np.pi * 440 * np.arange(round(seconds * RATE)) / RATE)
-
-
-async def speak(peer: TestPeer, samples: np.ndarray[Any, Any]) -> None:
-    """Send sound at the pace of a microphone."""
-    for start in range(0, len(samples), FRAME):
-        peer.send_sound(samples[start : start + FRAME])
-        await asyncio.sleep(FRAME / RATE * 0.9)
-
-
-@pytest.fixture
-def by_loudness(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A whistle is speech."""
-    monkeypatch.setattr("rtcstream.turns.speech_detector", Energy)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,13 @@
 """A real TURN server that shares a secret with us lets in who has our credentials."""
 
-import asyncio
-import contextlib
-import shutil
 import socket
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.coturn import SECRET, Coturn
 from rtcstream.transport import ice
 from rtcstream.transport.ice import LOOPBACK
 from rtcstream.transport.peer import PeerConnection
@@ -22,31 +19,6 @@ def free_port() -> int:
         probe.bind((LOOPBACK[0], 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@contextlib.asynccontextmanager
-async def coturn(secret: str, folder: Path) -> AsyncIterator[str]:
-    """coturn on the loopback interface; yields its address."""
-    executable = shutil.which("turnserver")
-    if executable is None:
-        pytest.fail("no `turnserver` on the PATH: `make test` installs it")
-    port, config = free_port(), folder / "turnserver.conf"
-    config.write_text(
-        f"use-auth-secret\nstatic-auth-secret={secret}\nrealm=rtcstream.test\n"
-        f"listening-ip={LOOPBACK[0]}\nrelay-ip={LOOPBACK[0]}\nlistening-port={port}\n"
-        f"no-cli\nno-tls\nno-dtls\nno-tcp\nrelay-threads=1\nlog-file=stdout\n"
-        f"pidfile={folder / 'pid'}\nuserdb={folder / 'db'}\n"
-    )
-    process = await asyncio.create_subprocess_exec(
-        *(executable, "-c", str(config)),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield f"turn:{LOOPBACK[0]}:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def relayed(url: str, secret: str) -> bool:
@@ -74,8 +46,6 @@ async def test_a_server_that_is_gone_is_not_waited_for(monkeypatch: pytest.Monke
 
 async def test_shared_secret(tmp_path: Path) -> None:
     """Credentials of the server's own secret get a relayed address; those of another do not."""
-    async with coturn("north", tmp_path) as url:
-        async with asyncio.timeout(20):
-            while not await relayed(url, "north"):  # noqa: ASYNC110 - until it listens
-                await asyncio.sleep(0.1)
-        assert not await relayed(url, "south")
+    async with Coturn(LOOPBACK[0], tmp_path / "coturn", free_port()) as coturn:
+        assert await relayed(coturn.url, SECRET)
+        assert not await relayed(coturn.url, "south")

@@ -1,6 +1,5 @@
 """Turns of speech: by a button that is held, and answers that a cough does not end."""
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -11,28 +10,8 @@ import pytest
 
 from rtcstream import Samples, Stream, Turn, Utterance, testing
 from rtcstream.testing import TestPeer
-from rtcstream.vad import Energy
+from tests.microphone import RATE, speak, whistle
 from tests.waiting import until
-
-RATE = 48_000
-FRAME = 960
-
-
-def whistle(seconds: float) -> np.ndarray:
-    return np.asarray(0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * RATE)) / RATE))
-
-
-async def speak(peer: TestPeer, samples: np.ndarray) -> None:
-    """Send sound at the pace of a microphone."""
-    for start in range(0, len(samples), FRAME):
-        peer.send_sound(samples[start : start + FRAME])
-        await asyncio.sleep(FRAME / RATE * 0.9)
-
-
-@pytest.fixture
-def by_loudness(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A whistle is speech."""
-    monkeypatch.setattr("rtcstream.turns.speech_detector", Energy)
 
 
 async def hold(peer: TestPeer, on: bool) -> None:
