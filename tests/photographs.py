@@ -24,10 +24,10 @@ SAYS = "Region-based segmentation"
 """What ``heading`` says."""
 HEADING = Box(5, 221, 480, 38)
 """And where."""
-PERSON = [Box(235, 40, 110, 130, "head"), Box(170, 290, 170, 150, "torso")]
-"""Where there is nothing but her in ``astronaut``."""
-ROOM = [Box(85, 10, 100, 160, "flag"), Box(420, 10, 130, 200, "shuttle")]
-"""And where nothing of her is."""
+PERSON = [FACE, Box(170, 290, 170, 150)]
+"""Where in ``astronaut`` nothing but her is: face and chest."""
+ROOM = [Box(85, 10, 100, 160), Box(420, 10, 130, 200)]
+"""And where nothing of her is: a flag, and a model of the shuttle."""
 ROWS = slice(int(FACE.y), int(FACE.y + FACE.height))
 COLUMNS = slice(int(FACE.x), int(FACE.x + FACE.width))
 
@@ -76,6 +76,18 @@ def detail(picture: NDArray[Any]) -> float:
     """How much of a face can be told in its place: the strength of the edges there."""
     grey = cv2.cvtColor(picture[ROWS, COLUMNS], cv2.COLOR_BGR2GRAY)
     return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
+
+
+def part(picture: NDArray[Any], box: Box) -> NDArray[Any]:
+    """What of a picture is in a box."""
+    left, top = int(box.x), int(box.y)
+    return picture[top : top + int(box.height), left : left + int(box.width)]
+
+
+def sharpness(picture: NDArray[Any]) -> float:
+    """The mean energy of what is finer than about ten pixels."""
+    levels = picture.astype(np.float32)
+    return float(np.square(levels - cv2.GaussianBlur(levels, (0, 0), 3)).mean())
 
 
 def _has(distribution: str) -> bool:
