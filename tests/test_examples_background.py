@@ -16,6 +16,7 @@ from rtcstream.examples import background_blur
 from rtcstream.examples._models import Missing, Tell
 from rtcstream.examples._people import INSTALL, SIDE, People, people, weights
 from rtcstream.examples.background_blur import BackgroundBlur, fitted
+from rtcstream.reporting import Reporter
 from tests.onnx_files import FLOAT, Graph
 from tests.photographs import (
     PERSON,
@@ -137,7 +138,7 @@ async def test_without_weights(
 def test_a_calm_edge() -> None:
     """Noise of the camera moves the edge half as much as the mask alone would have it, and what
     somebody has left is hidden at once."""
-    blur, noise = BackgroundBlur(quiet), np.random.default_rng(1)
+    blur, noise = BackgroundBlur(Reporter(quiet)), np.random.default_rng(1)
     calm, alone = [], []
     for _ in range(8):
         image = np.clip(astronaut() + noise.normal(0, 8, (480, 640, 3)), 0, 255).astype(np.uint8)
@@ -207,7 +208,7 @@ def test_a_picture_of_yours(tmp_path: Path) -> None:
         assert fine
         return upload(name, data.tobytes())
 
-    blur = BackgroundBlur(quiet)
+    blur = BackgroundBlur(Reporter(quiet))
     for name, colour in (("a.jpg", (200, 100, 50)), ("b.png", (0, 0, 0)), ("c.webp", (9, 99, 9))):
         file = picture(name, colour)
         for _ in range(2):
