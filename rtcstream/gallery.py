@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from . import signaling
 from .controls import in_words
 from .loading import EXAMPLES, Target, example_names, load, sentence
 from .stream import STATIC, Stream
@@ -26,7 +27,10 @@ class Gallery:
         for name in sorted(example_names(), key=lambda name: name != FIRST):
             example = load(name)
             cards.append(_card(name, example.target))
-            app.add_subapp(f"/{name}/", example.app())
+            mounted = example.app()
+            if isinstance(example.target, Stream):
+                mounted[signaling.GALLERY] = True
+            app.add_subapp(f"/{name}/", mounted)
 
         async def page(request: web.Request) -> web.StreamResponse:
             return web.FileResponse(STATIC / "gallery.html")

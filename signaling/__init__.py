@@ -11,7 +11,7 @@ from .negotiator import IDENTITY, Answer, Negotiator, identity_of
 from .openapi import OPENAPI_PATHS
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins, origins_of
 from .problem import Problem, session_not_found
-from .routes import setup
+from .routes import GALLERY, setup
 from .sdpfrag import (
     Candidate,
     CandidateError,
@@ -23,6 +23,7 @@ from .sdpfrag import (
 
 __all__ = [
     "CORS_ORIGINS",
+    "GALLERY",
     "IDENTITY",
     "MAX_BODY",
     "OPENAPI_PATHS",

@@ -355,6 +355,7 @@ COMPONENTS: Json = {
                 "outputs": NAMES,
                 "controls": {"type": "array", "items": {"$ref": "#/components/schemas/Control"}},
                 "limits": {"type": "object"},
+                "gallery": {"type": "boolean"},
                 "iceServers": {"type": "array", "items": {"type": "object", "required": ["urls"]}},
             },
         },

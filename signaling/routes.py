@@ -26,6 +26,9 @@ from .sdpfrag import FragmentError, parse_fragment
 
 logger = logging.getLogger(__name__)
 
+GALLERY = web.AppKey("rtcstream_gallery", bool)
+"""Set in a stream's own application: whether a gallery with more of them is one folder up."""
+
 SDP = "application/sdp"
 SDPFRAG = "application/trickle-ice-sdpfrag"
 
@@ -115,6 +118,8 @@ class _Routes:
         # A NaN would leave the page with a JSON error and no cause: better found here.
         dumps = functools.partial(json.dumps, allow_nan=False)
         description = await self._negotiator.describe(request)
+        if request.app.get(GALLERY):
+            description = {**description, "gallery": True}
         return web.json_response(description, dumps=dumps, headers=NO_CACHE)
 
     async def describe_http(self, request: web.Request) -> web.StreamResponse:

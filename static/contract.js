@@ -31,6 +31,7 @@
  * @property {RTCIceServer[]} iceServers
  * @property {boolean} [iceServersFailed] whether the server could not get them just now
  * @property {{ identity: string, url: string }} [signedIn] who this browser has signed in as, and where that ends
+ * @property {boolean} [gallery] whether it is one of the examples one folder up
  * @property {number | null} [maxFps]
  * @property {boolean} [shared] whether one run is everybody's
  * @property {{ kind: "recording" | "turns", seconds: number, pushToTalk?: boolean, interrupts?: boolean } | null} [take]

@@ -64,6 +64,7 @@ async function load() {
   description = await stream.describe();
   document.title = find("title").textContent = description.title;
   bar.showVisitor(description.signedIn);
+  find("all-examples").hidden = !description.gallery;
   find("description").textContent = description.description;
   results = new Results(find("results"), stage.arrange(description, find("results")));
   controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
@@ -118,7 +119,7 @@ async function start(watch, resuming = false) {
     if (resumed !== null && performance.now() - resumed > AT_ONCE) notices.remove("time");
     else if (resumed !== null) notices.show("time", "info", TIME_IS_UP.on);
     resumed = null; // what it may have to wait for later on is another matter
-    controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
+    attach();
     readout.start(async () => {
       const measured = await stream.getStats();
       stage.overlay?.age?.measured({ roundTrip: measured?.roundTrip });
@@ -131,6 +132,11 @@ async function start(watch, resuming = false) {
     notices.show("failure", "error", explain(error));
     finish();
   }
+}
+
+/** The controls set the values of the session that has begun. */
+function attach() {
+  controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
 }
 
 /**
@@ -256,7 +262,7 @@ stream.on("reconnecting", (attempt) => {
 });
 stream.on("reconnected", () => {
   lost.hide();
-  controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
+  attach();
   find("record").hidden = !records();
   turns.live = true;
 });
@@ -328,7 +334,6 @@ stream.on("failure", (error) => {
 // A page that comes back from the browser's cache of pages has no session any more.
 addEventListener("pageshow", ({ persisted }) => persisted && finish());
 
-find("all-examples").hidden = location.hash !== "#gallery"; // which opened this page
 setStarted(false);
 bar.showStatus("idle");
 loaded().catch((/** @type {unknown} */ error) => {
