@@ -110,7 +110,7 @@ class Control:
         }
 
     def reject(self, value: Any, wanted: str) -> ControlError:
-        return ControlError(self.name, f"{self.name} must be {wanted}, not {_cut(repr(value))}")
+        return ControlError(self.name, f"{self.name} must be {wanted}, not {_told(value)}")
 
 
 def _point_of(text: str) -> Any:
@@ -121,8 +121,24 @@ def _point_of(text: str) -> Any:
     return text or None
 
 
+def _told(value: Any) -> str:
+    """A value as visitors of a page know it, who may never have heard of Python."""
+    if isinstance(value, str):
+        return f"“{_cut(value)}”" if value else "empty"
+    if value is None:
+        return "nothing"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "no number at all" if math.isnan(value) else "infinite"
+    if isinstance(value, bool | int | float | list | dict):
+        with suppress(ValueError, TypeError, RecursionError):
+            return _cut(json.dumps(value, ensure_ascii=False))
+    return _cut(str(value))
+
+
 def _cut(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
+    text = text if len(text) <= 60 else text[:57] + "..."
+    # No line of its own in a log, and nothing that UTF-8 cannot say.
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _choice(control: Control, value: Any) -> Any:
@@ -132,7 +148,7 @@ def _choice(control: Control, value: Any) -> Any:
         for choice in choices:
             if choice == value and isinstance(choice, str) == isinstance(value, str):
                 return choice if control.members is None else control.members[str(choice)]
-    raise control.reject(value, "one of " + ", ".join(repr(choice) for choice in choices))
+    raise control.reject(value, "one of " + ", ".join(map(str, choices)))
 
 
 def _boolean(control: Control, value: Any) -> bool:
@@ -145,9 +161,10 @@ def _string(control: Control, value: Any) -> str:
     if not isinstance(value, str):
         raise control.reject(value, "text")
     if len(value) > MAX_TEXT:
-        raise control.reject(value, f"at most {MAX_TEXT} characters long (it has {len(value)})")
+        words = f"{control.name} must be at most {MAX_TEXT:,} characters long, not {len(value):,}"
+        raise ControlError(control.name, words)
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise control.reject(value, "valid Unicode, without lone surrogates")
+        raise control.reject(value, "made of whole characters (it has a lone surrogate)")
     return value
 
 
@@ -180,11 +197,21 @@ def _point(control: Control, value: Any) -> Point:
 
 
 def _file(control: Control, value: Any) -> None:
-    raise control.reject(value, "null, or uploaded by PUT at ./session/ID/file/" + control.name)
+    where = f"./session/ID/file/{control.name}"
+    raise ControlError(
+        control.name, f"{control.name} takes a file by PUT at {where}, and here only null: no file"
+    )
 
 
 def _within(control: Control) -> str:
-    return "" if control.minimum is None else f" from {control.minimum} to {control.maximum}"
+    if control.minimum is None or control.maximum is None:
+        return ""
+    return f" from {_short(control.minimum)} to {_short(control.maximum)}"
+
+
+def _short(number: float) -> str:
+    """A bound as one would write it: 1, and not 1.0."""
+    return str(int(number)) if float(number).is_integer() and abs(number) < 1e15 else str(number)
 
 
 def _in_range(control: Control, value: float) -> float:
@@ -192,7 +219,11 @@ def _in_range(control: Control, value: float) -> float:
     low = -widest if control.minimum is None else control.minimum
     high = widest if control.maximum is None else control.maximum
     if not low <= value <= high:
-        raise control.reject(value, f"from {low} to {high}")
+        if control.minimum is None:  # of a whole number: beyond it none is exact
+            raise control.reject(
+                value, f"at least -{widest:,}" if value < 0 else f"at most {widest:,}"
+            )
+        raise control.reject(value, _within(control).strip())
     return value
 
 
@@ -384,7 +415,7 @@ class Values:
         if new and len(json.dumps(self._to_json(values))) > MAX_VALUES:
             raise ControlError(
                 max(new, key=lambda name: len(str(new[name]))),
-                f"all values together may take {MAX_VALUES} bytes of JSON; shorten the texts",
+                f"all values together may take {MAX_VALUES:,} bytes; shorten the texts",
             )
         return values
 
@@ -393,4 +424,4 @@ class Values:
             return self._controls[name]
         known = ", ".join(self._controls) or "none"
         name = _cut(name)
-        raise ControlError(name, f"there is no control {name!r}; there are: {known}")
+        raise ControlError(name, f"there is no control “{name}”; there are: {known}")
