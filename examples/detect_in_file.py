@@ -61,9 +61,13 @@ class DetectInFile:
         session: Session,
         video: Annotated[File | None, MaxSize(1 << 30), Label("Film")] = None,
         real_time: Annotated[bool, Label("At its own pace")] = False,
-        conf_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.3),
-        iou_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.5),
-    ) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("so far")], Boxes]]:
+        conf_threshold: Annotated[
+            Live[float], Range(0, 1, 0.05), Label("Confidence, at least")
+        ] = Live(0.3),
+        iou_threshold: Annotated[Live[float], Range(0, 1, 0.05), Label("Overlap, at most")] = Live(
+            0.5
+        ),
+    ) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("So far")], Boxes]]:
         path = video.path if video is not None else options().video
         if path is None:
             yield (

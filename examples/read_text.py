@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from rtcstream import Box, Image, Progress, Range, Stream
+from rtcstream import Box, Image, Label, Progress, Range, Stream
 from rtcstream.examples._models import INSTALL, Missing, Shared, Tell
 
 
@@ -37,7 +37,9 @@ class ReadText:
         self.read = reader.ask(progress)
 
     def __call__(
-        self, image: Image, conf_threshold: Annotated[float, Range(0, 1, 0.05)] = 0.6
+        self,
+        image: Image,
+        conf_threshold: Annotated[float, Range(0, 1, 0.05), Label("Confidence, at least")] = 0.6,
     ) -> list[Box]:
         with turn:
             lines, _ = self.read(image)

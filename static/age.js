@@ -12,11 +12,11 @@ export class Age {
   #first = 0;
   #timer = 0;
 
-  /** @param {HTMLElement} neighbour */
-  constructor(neighbour) {
-    this.#chip.className = "chip age";
+  /** @param {Element | null | undefined} caption of the picture, where it is said */
+  constructor(caption) {
+    this.#chip.className = "age";
     this.#chip.hidden = true;
-    neighbour.after(this.#chip);
+    caption?.append(this.#chip);
   }
 
   /** @param {{ roundTrip?: number | null, function?: number | null }} measured milliseconds */

@@ -31,7 +31,7 @@ export class Overlay {
     this.#canvas.className = "overlay";
     this.#canvas.ariaHidden = "true"; // the same is said in words beside it
     video.after(this.#canvas);
-    if (local) this.age = new Age(this.#canvas);
+    if (local) this.age = new Age(video.closest(".screen")?.querySelector(".caption"));
     else this.#held = new Held(video, (drawings) => this.#replace(drawings));
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
   }

@@ -178,7 +178,8 @@ PLACES = """
 [...document.querySelectorAll(".control")].map((control) => {
   const [label, field] = [":scope > label", ":scope > :is(input, .select, .place, .upload)"]
     .map((part) => control.querySelector(part).getBoundingClientRect());
-  const height = control.dataset.type === "boolean" ? 44 : field.height; // a switch has room around it
+  // A switch has room around it.
+  const height = control.dataset.type === "boolean" ? 44 : field.height;
   return [label.bottom, field.top + field.height / 2, height];
 })
 """

@@ -176,6 +176,9 @@ def everything(image: Image) -> tuple[Image, list[Any], Plot]:
         Box(220, 260, 90, 120, "cat", 0.87),
         Box(520, 40, 100, 90, "cat", 0.61),
         Box(330, 20, 60, 50),
+        Box(340, 30, 60, 50),
+        Mask(np.ones((4, 4), np.bool_), area=(600, 440, 20, 20)),
+        Keypoints([(600, 440)]),
         Tag("street", 0.93),
         Tag("daylight"),
         Text("EXIT 24", 500, 200, 30),
@@ -191,10 +194,13 @@ async def test_all_kinds_are_drawn_and_told(serve: Serve, pages: Pages) -> None:
         page = await visit(pages, url)
         await start(page)
         legend = page.locator("[data-kind=drawings] li")
-        await expect(legend.filter(has_text="2 cat")).to_have_count(1)
-        for words in ("person", "cap", "dancer", "street 95%", "daylight", "EXIT 24"):
+        await expect(legend.filter(has_text=re.compile(r"^2 . cat$"))).to_have_count(1)
+        kinds = ("2 boxes", "1 mask", "1 set of points")
+        for words in ("person", "cap", "dancer", "street 95%", "daylight", "EXIT 24", *kinds):
             await expect(legend.filter(has_text=words)).to_have_count(1)
-        await expect(page.locator("[data-kind=drawings] [role=status]")).to_contain_text("2 cat")
+        await expect(page.locator("[data-kind=drawings] [role=status]")).to_contain_text(
+            re.compile(r"2 . cat")
+        )
         await expect(page.locator("[data-kind=number] .result-body")).to_have_text(
             re.compile(r"left 0\.2\s*right 0\.7")
         )
@@ -210,6 +216,9 @@ async def test_all_kinds_are_drawn_and_told(serve: Serve, pages: Pages) -> None:
             """,
             [[160, 240], [150, 60], [400, 180], [220, 320], [520, 90], [20, 20], [560, 215]],
         )
+        said = await page.locator(".screen-output .caption").bounding_box()
+        frame = await page.locator(".screen-output .frame").bounding_box()
+        assert said and frame and said["y"] + said["height"] <= frame["y"], "it covers nothing"
         person, hat, bone, cat, other, nothing, sign = colours
         assert 100 < person[3] < 160 and 100 < hat[3] < 160, "one sees through a mask"
         assert person[:3] != hat[:3]

@@ -161,7 +161,7 @@ async def test_a_film_at_full_speed(
         await peer.message("state", value="finished")
         told = [m for m in peer.messages if m["type"] == "progress"]
         assert told[-1]["value"] == 1 and any("of 20" in each["text"] for each in told)
-        assert results(peer, "so far")[-1] == "20 found in 20 pictures"
+        assert results(peer, "So far")[-1] == "20 found in 20 pictures"
         assert results(peer, "boxes")[-1]["name"] == boxes.name
     lines = [json.loads(line) for line in boxes.read_text("utf-8").splitlines()]
     assert len(lines) == 20
