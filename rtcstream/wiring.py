@@ -313,5 +313,14 @@ class Wiring:
             bitrate=round(sent * 8 / seconds),
             size_in=filters[0].size_in if filters else None,
             size_out=video[0].size if video else None,
+            clock=self._reported(),
             stages=self.timeline.summary(),
         )
+
+    def _reported(self) -> tuple[int, float] | None:
+        """When a frame of the camera was captured, by the camera's clock."""
+        for receiver in self.receivers:
+            if isinstance(receiver, VideoReceiver) and receiver.clock.reported is not None:
+                timestamp, seconds = receiver.clock.reported
+                return timestamp, round(1000 * seconds, 1)
+        return None

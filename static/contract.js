@@ -58,6 +58,8 @@
  * @property {number | null} [bitrate] bit/s
  * @property {[number, number] | null} [size_in]
  * @property {[number, number] | null} [size_out]
+ * @property {[number, number] | null} [clock] an RTP timestamp of the camera, and when that was captured by this
+ *     page's own clock, in milliseconds since 1970
  * @property {Record<string, [number, number]>} [stages] a picture's way: median and 95th percentile of each, ms
  */
 /**

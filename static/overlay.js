@@ -77,7 +77,7 @@ export class Overlay {
       this.#stale = setTimeout(() => {
         this.#shown.clear();
         this.#held?.release();
-        this.age?.clear();
+        this.age?.hide();
         this.#draw();
       }, STALE);
     }

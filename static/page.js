@@ -287,7 +287,7 @@ stream.on("log", (message) => {
 });
 stream.on("stats", (stats) => {
   readout.hear(stats);
-  stage.overlay?.age?.measured({ function: stats.function_ms });
+  stage.overlay?.age?.measured({ function: stats.function_ms, clock: stats.clock });
   waterfall.show(stats.stages ?? {});
 });
 stream.on("state", ({ value }) => {

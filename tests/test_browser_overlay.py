@@ -161,6 +161,72 @@ async def test_boxes_of_a_stream_without_a_picture_are_on_the_live_one(
         await expect(age).to_be_hidden()
 
 
+# What the page says of the age, each time that it changes, and whether that is exact.
+AGES = """
+window.ages = [];
+addEventListener("DOMContentLoaded", () => {
+  new MutationObserver(() => {
+    const age = document.querySelector(".age");
+    ages.push([parseInt(age.textContent), age.title.startsWith("How")]);
+  }).observe(document.querySelector(".caption"), { subtree: true, childList: true });
+});
+"""
+
+
+async def test_the_age_of_drawings_is_exact(serve: Serve, pages: Pages) -> None:
+    """Drawings of a function of 80 ms are never said to be younger, and the middle one of 40 not to
+    be more than 60 ms older (it is 20 to 30)."""
+
+    def slow(image: Image) -> Box:
+        time.sleep(0.08)
+        return Box(10, 10, 50, 50)
+
+    async with serve(Stream(slow)) as url:
+        page = await visit(pages, url, AGES)
+        await page.click("#start")
+        await until(page, "ages.filter(([, exact]) => exact).length >= 40", 20)
+        ages = [age for age, exact in await page.evaluate("ages") if exact]
+        assert min(ages) >= 80 and np.median(ages[:40]) <= 140, ages
+        await stop(page)
+
+
+# The left edge of the first box that is drawn, in pixels of the camera.
+LINE = """(() => {
+  const { width, height } = document.querySelector("canvas.overlay");
+  const context = document.querySelector("canvas.overlay").getContext("2d");
+  const row = context.getImageData(0, Math.round(height * 250 / 480), width, 1).data;
+  for (let x = 0; x < width; x += 1) if (row[4 * x + 3] > 60) return (x + 2) * 640 / width;
+})()"""
+
+BLIND = """
+const ask = HTMLVideoElement.prototype.requestVideoFrameCallback;
+HTMLVideoElement.prototype.requestVideoFrameCallback = function (callback) {
+  return ask.call(this, (now, { rtpTimestamp, ...rest }) => callback(now, rest));
+};
+if (window.VideoFrame) VideoFrame.prototype.metadata = undefined;
+"""
+
+
+async def test_where_the_browser_does_not_tell_its_frames(
+    serve: Serve, pages: Pages, target: Path
+) -> None:
+    """A browser that does not tell which picture is on screen gets the newest drawings at once, and
+    is told that they may be of another."""
+    async with serve(Stream(detect)) as url:
+        page = await visit(pages, url, BLIND, setup=Setup(camera=target))
+        await start(page)
+        note = page.locator("[data-kind=drawings] .hint")
+        await expect(note).to_contain_text("may be a moment early or late")
+        await page.evaluate("heard.length = 0")
+        await until(page, "heard.filter(({ type }) => type === 'result').length >= 10")
+        newest = await page.evaluate(
+            "new Promise((resolve) => requestAnimationFrame(() => resolve([" + LINE + ","
+            "heard.findLast(({ type }) => type === 'result').data.x])))"
+        )
+        assert abs(newest[0] - newest[1]) <= 2, newest
+        await stop(page)
+
+
 def everything(image: Image) -> tuple[Image, list[Any], Plot]:
     """One of each, on grey."""
     height, width = image.shape[:2]

@@ -14,6 +14,7 @@ from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import (
     AnyRtcpPacket,
     RtcpByePacket,
+    RtcpSrPacket,
     RtpPacket,
     unwrap_rtx,
 )
@@ -225,6 +226,11 @@ class VideoReceiver(MediaReceiver[av.VideoFrame]):
         if self.feedback is not None:
             self.feedback.close()
         await super().stop()
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpSrPacket) and packet.ssrc == self._media_ssrc:
+            self.clock.report(packet.sender_info.rtp_timestamp, packet.sender_info.ntp_timestamp)
+        await super()._handle_rtcp_packet(packet)
 
     def take(self, packet: RtpPacket) -> None:
         number = packet.extensions.transport_sequence_number
