@@ -5,6 +5,7 @@ import itertools
 import random
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,29 @@ async def test_where_the_browser_does_not_tell_its_frames(
             "heard.findLast(({ type }) => type === 'result').data.x])))"
         )
         assert abs(newest[0] - newest[1]) <= 2, newest
+        await stop(page)
+
+
+async def test_drawings_stay_on_a_picture_that_stands_still(serve: Serve, pages: Pages) -> None:
+    """What was found in a generator's last picture stays on it as long as that is shown; what was
+    found in one that has gone does not outlive it by more than a second."""
+
+    def last(times: int = 1) -> Iterator[tuple[Image, list[Box]]]:
+        yield np.full((480, 640, 3), 90, np.uint8), [Box(100, 200, 100, 100)]
+        for number in range(times - 1):
+            time.sleep(0.1)
+            yield np.full((480, 640, 3), number, np.uint8), []
+
+    drawn = f"{LINE} !== undefined"
+    async with serve(Stream(last)) as url:
+        page = await visit(pages, url)
+        await start(page)
+        await until(page, drawn)
+        await page.wait_for_timeout(1500)  # past the second
+        assert await page.evaluate(drawn)
+        await page.get_by_label("times").fill("20")
+        await page.get_by_label("times").press("Enter")
+        await until(page, f"!({drawn})")
         await stop(page)
 
 
