@@ -357,9 +357,10 @@ class Control {
   /** The file that is on its way, or there, or yet to be sent. */
   #showFile() {
     const file = /** @type {File | import("./contract.js").Upload | null} */ (this.#answer ? this.#file : this.value ?? this.#file);
-    const name = document.createElement("span");
+    const [name, size] = [document.createElement("span"), document.createElement("small")];
+    size.textContent = file ? sized(file.size) : "";
     name.textContent = file?.name ?? (matchMedia("(hover: hover)").matches ? "Choose a file, or drop it here" : "Choose a file");
-    this.#echo.replaceChildren(name, file ? `, ${sized(file.size)}` : "");
+    this.#echo.replaceChildren(name, " ", size);
     this.#echo.title = file?.name ?? "";
     this.#widget?.element?.toggleAttribute("data-none", !file);
   }

@@ -99,17 +99,17 @@ async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) ->
         async with page.expect_file_chooser() as keys:
             await chooser.press("Enter")
         await (await keys.value).set_files(tmp_path / "two.txt")
-        await expect(shown).to_have_text("two.txt, 7 bytes")
+        await expect(shown).to_have_text("two.txt 7 bytes")
         await page.get_by_role("button", name="Remove").click()
         await expect(shown).to_have_text("Choose a file, or drop it here")
         await expect(message).to_have_text("")
         await chooser.set_input_files(tmp_path / "one.txt")
         await expect(message).to_have_text("It is uploaded when the session starts.")
-        await expect(shown).to_have_text("one.txt, 7 bytes")
+        await expect(shown).to_have_text("one.txt 7 bytes")
         await start(page)
         await until(lambda: seen[-1] == ("one.txt", b"one.txt"))
         await expect(message).to_have_text("")
-        await expect(page.locator('[data-control="clip"] output')).to_have_text("one.txt, 7 bytes")
+        await expect(page.locator('[data-control="clip"] output')).to_have_text("one.txt 7 bytes")
         await chooser.set_input_files(tmp_path / "two.txt")
         await until(lambda: seen[-1] == ("two.txt", b"two.txt"))
         await chooser.set_input_files(tmp_path / "large.bin")
@@ -153,7 +153,7 @@ async def test_an_upload_ends_with_its_session(serve: Serve, pages: Pages, tmp_p
         for end in ("#reset", "#start"):
             async with page.expect_request("**/file/clip/*"):
                 await chooser.set_input_files(tmp_path / "large.bin")
-            await expect(page.locator(".upload output")).to_have_text("large.bin, 104 MB")
+            await expect(page.locator(".upload output")).to_have_text("large.bin 104 MB")
             await expect(page.get_by_label("Uploaded")).to_be_visible()
             ended.clear()
             await page.click(end)
@@ -191,7 +191,7 @@ async def test_everybodys_file_is_left_alone(serve: Serve, pages: Pages, tmp_pat
         first.on("request", lambda request: puts.append(request.method))
         await start(first)
         output = first.locator('[data-control="clip"] output')
-        await expect(output).to_have_text("two.txt, 7 bytes")
+        await expect(output).to_have_text("two.txt 7 bytes")
         assert "PUT" not in puts and seen[-1] == "two.txt"
         await stop(first)
         await stop(second)
