@@ -197,10 +197,8 @@ def _point(control: Control, value: Any) -> Point:
 
 
 def _file(control: Control, value: Any) -> None:
-    where = f"./session/ID/file/{control.name}"
-    raise ControlError(
-        control.name, f"{control.name} takes a file by PUT at {where}, and here only null: no file"
-    )
+    words = f"must be null, or uploaded by PUT at ./session/ID/file/{control.name}"
+    raise ControlError(control.name, f"{control.name} {words}")
 
 
 def _within(control: Control) -> str:

@@ -449,6 +449,6 @@ def test_a_file_for_a_process_of_ours() -> None:
     assert control.unpack(control.pack(None)) is None
     assert control.to_json(file) == {"name": "x.mp4", "size": 3}
     for wrong in (control.pack(file), control.to_json(file), "x.mp4"):
-        with pytest.raises(ControlError, match="takes a file by PUT at"):
+        with pytest.raises(ControlError, match="null, or uploaded"):
             control.parse(wrong)
     assert SPOT.unpack(SPOT.pack(Point(0.5, 1))) == Point(0.5, 1)

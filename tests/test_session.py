@@ -216,7 +216,7 @@ async def test_controls_first_values_and_changes() -> None:
         ('{"type":"set","seq":5,"values":{"level":true}}', 5, "level", "whole number"),
         ('{"type":"set","seq":5,"values":{"level":1e999}}', None, None, "too large"),
         ('{"type":"set","seq":5,"values":{"level":NaN}}', None, None, "NaN"),
-        ('{"type":"set","seq":5,"values":{"mode":"x"}}', 5, "mode", "'a', 'b'"),
+        ('{"type":"set","seq":5,"values":{"mode":"x"}}', 5, "mode", "one of a, b"),
         ('{"type":"set","seq":5,"values":{"nothing":1}}', 5, "nothing", "no control"),
         ('{"type":"set","seq":5,"values":{"mode":"b","level":0}}', 5, "level", "from 1 to 20"),
         ('{"type":"set","values":{"level":2}}', None, None, "seq"),
