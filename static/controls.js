@@ -147,6 +147,8 @@ function keepThePage() {
   }
 }
 
+const hasMouse = () => matchMedia("(hover: hover)").matches;
+
 /**
  * The server's words beside the control that they are about, which then need not name it.
  * @param {string} name
@@ -349,7 +351,7 @@ class Control {
   #show() {
     if (this.description.type === "file") this.#showFile();
     else if (this.#widget?.typed) this.#echo.value = this.#refused ? `still ${shown(this.value) || "empty"}` : "";
-    else this.#echo.value = this.value === null ? "click the picture" : shown(this.value);
+    else this.#echo.value = this.value === null ? `${hasMouse() ? "click" : "tap"} the picture` : shown(this.value);
     this.shown?.(this.value);
     if (!this.#answer && !this.#timer && !this.#refused) this.#widget?.write(this.value);
   }
@@ -359,7 +361,7 @@ class Control {
     const file = /** @type {File | import("./contract.js").Upload | null} */ (this.#answer ? this.#file : this.value ?? this.#file);
     const [name, size] = [document.createElement("span"), document.createElement("small")];
     size.textContent = file ? sized(file.size) : "";
-    name.textContent = file?.name ?? (matchMedia("(hover: hover)").matches ? "Choose a file, or drop it here" : "Choose a file");
+    name.textContent = file?.name ?? (hasMouse() ? "Choose a file, or drop it here" : "Choose a file");
     this.#echo.replaceChildren(name, " ", size);
     this.#echo.title = file?.name ?? "";
     this.#widget?.element?.toggleAttribute("data-none", !file);

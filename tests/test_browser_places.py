@@ -72,6 +72,16 @@ async def test_pointing_at_the_picture(serve: Serve, pages: Pages) -> None:
         await stop(page)
 
 
+async def drop(page: Page, path: Path, selector: str) -> None:
+    """Drop a file of the desktop on an element."""
+    await page.locator(selector).scroll_into_view_if_needed()
+    x, y = await place_of(page, selector, 0.3, 0.5)
+    session = await page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        await session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
+
+
 def large(path: Path, size: int) -> None:
     with open(path, "wb") as file:
         file.truncate(size)
@@ -117,6 +127,10 @@ async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) ->
         await page.locator('[data-control="clip"] .clear').click()
         await until(lambda: seen[-1] is None)
         await expect(message).to_have_text("")
+        await drop(page, tmp_path / "two.txt", ".upload")
+        await until(lambda: seen[-1] == ("two.txt", b"two.txt"))
+        await drop(page, tmp_path / "one.txt", "#title")  # where it would be opened in its place
+        await expect(page.locator("#status")).to_have_text("Connected")
         await chooser.set_input_files(tmp_path / "large100.bin")  # which is still on its way when
         await chooser.set_input_files(tmp_path / "one.txt")  # another is chosen
         await until(lambda: seen[-1] == ("one.txt", b"one.txt"))
