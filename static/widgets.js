@@ -163,14 +163,14 @@ function text() {
  * @param {Control} control
  * @returns {Widget}
  */
-function place({ default: preset }) {
+function place({ default: preset, label, name }) {
   const box = document.createElement("span");
   box.className = "place";
-  const [across, down] = ["Across", "Down"].map((words) => {
+  const [across, down] = ["across", "down"].map((words) => {
     const range = element("range");
     range.max = "1";
     range.step = "0.01";
-    range.ariaLabel = words;
+    range.ariaLabel = `${label || name}: ${words}`;
     range.addEventListener("input", () => fill(range));
     return range;
   });

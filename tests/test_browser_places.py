@@ -89,8 +89,8 @@ def large(path: Path, size: int) -> None:
 
 async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) -> None:
     """A file that is chosen before the start goes up with it, one that is chosen later at once;
-    one that is too large is told of; what is cleared is None again. It can be dropped on its field, and
-    beside it does not take the page's place."""
+    one that is too large is told of; what is cleared is None again. It can be dropped on its field,
+    and beside it does not take the page's place."""
     seen: list[tuple[str, bytes] | None] = []
 
     def read(image: Image, session: Session, clip: File | None = None) -> Image:
