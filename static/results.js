@@ -38,7 +38,7 @@ export class Results {
     if (!kind) return; // an empty list could be of anything
     if (shown?.kind !== kind) {
       const named = name !== null && !UNNAMED.test(name);
-      const view = this.#views[kind](named ? name : this.#title(kind));
+      const view = this.#views[kind](named ? name : this.#title(kind, name));
       view.element.dataset.kind = kind;
       view.element.dataset.named = String(named);
       if (shown) shown.view.element.replaceWith(view.element);
@@ -49,9 +49,10 @@ export class Results {
     shown.view.show(data, message);
   }
 
-  /** For a result without a name. @param {Kind} kind */
-  #title(kind) {
-    const before = [...this.#shown.values()].filter((each) => each.kind === kind).length;
+  /** For a result without a name. @param {Kind} kind @param {string | null} name the server's */
+  #title(kind, name) {
+    const others = [...this.#shown].filter(([other, shown]) => other !== name && TITLES[shown.kind] === TITLES[kind]);
+    const before = others.length;
     return before ? `${TITLES[kind]} ${before + 1}` : TITLES[kind];
   }
 

@@ -316,3 +316,28 @@ async def test_all_kinds_are_drawn_and_told(serve: Serve, pages: Pages) -> None:
         assert cat == other and cat[:3] != bone[:3], "a colour for each class"
         assert nothing[3] == 0
         await stop(page)
+
+
+async def test_results_without_names(serve: Serve, pages: Pages) -> None:
+    """Results that have no names are called by what they are; dictionaries are lists of their
+    fields, lists of words lines, and only what is nested is shown as JSON."""
+
+    def several(
+        image: Image,
+    ) -> tuple[Image, str, float, dict[str, Any], list[str], dict[str, Any], bool, Box]:
+        fields = {"faces": 2, "blurred": True, "name": None}
+        return image, "Hello", 1.5, fields, ["Ada", "Bob"], {"deep": [1]}, False, Box(9, 9, 9, 9)
+
+    async with serve(Stream(several)) as url:
+        page = await visit(pages, url)
+        await start(page)
+        titles = page.locator("#results h3")
+        words = ["Text", "Number", "Data", "Text 2", "Data 2", "Text 3", "Found"]
+        await expect(titles).to_have_text(words)
+        bodies = page.locator("#results .result-body")
+        for number, body in ((0, "Hello"), (3, "Ada, Bob"), (5, "No"), (6, "1 box")):
+            await expect(bodies.nth(number)).to_contain_text(body)
+        await expect(bodies.nth(2).locator("dt")).to_have_text(["faces", "blurred", "name"])
+        await expect(bodies.nth(2).locator("dd")).to_have_text(["2", "Yes", re.compile("^.$")])
+        await expect(bodies.nth(4)).to_contain_text('"deep"')
+        await stop(page)
