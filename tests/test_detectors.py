@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rtcstream import Box
 from rtcstream.examples._boxes import letterbox, survivors
 from rtcstream.examples._detectors import Detector, chosen
-from rtcstream.examples._models import Missing
+from rtcstream.examples._models import Missing, Network
 from tests.onnx_files import FLOAT, INT64, UINT8, Graph, cells
 
 SIDE, STRIDE = 64, 8
@@ -183,6 +183,23 @@ def test_size_of_any(tmp_path: Path) -> None:
     said = {"imgsz": f"[{SIDE}, {SIDE}]"}
     detect = Detector(graph.write(tmp_path / "x.onnx", sides, {"y": [1, N, 6]}, said), [], quiet)
     assert (detect._height, detect._width) == (SIDE, SIDE)
+
+
+def test_gpu_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where onnxruntime has CUDA, a network is to run there, and on the CPU what cannot."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'rtcstream[models]'")
+    there = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    asked: list[list[str]] = []
+    here = onnxruntime.InferenceSession
+
+    def session(path: Path, settings: Any, providers: list[str]) -> Any:
+        asked.append(providers)
+        return here(path, settings, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    Network(yolo8(tmp_path / "model.onnx"))
+    assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"]]
 
 
 @pytest.mark.parametrize("write", [yolo8, yolo5, plain_ssd])
