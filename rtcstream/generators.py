@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, TypeAlias
 
-from .calls import AnyCall, Outcome, Results
+from .calls import AnyCall
 from .chunks import ChunkPlayer
 from .controls import Values
 from .errors import ResultError
 from .faults import WorkerLost
 from .messages import StateValue
+from .outcomes import Outcome, Results
 from .playout import Performance, Playout, Tell
 from .takes import Recording, VideoRecording
 from .transport.slot import Closed, Superseded

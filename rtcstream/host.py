@@ -14,11 +14,12 @@ from typing import Any
 from pyee.asyncio import AsyncIOEventEmitter
 
 from . import logs, messages
-from .calls import AnyCall, Results, describe_error
+from .calls import AnyCall, describe_error
 from .errors import MessageError, ResultError
 from .faults import WorkerError
 from .messages import ServerMessage, StateValue
 from .outbox import Level, Notices
+from .outcomes import Results
 from .reporting import share
 from .results import to_json
 from .runner import Runner

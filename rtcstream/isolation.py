@@ -16,10 +16,10 @@ import av
 import numpy as np
 
 from . import media
-from .calls import Outcome, Results
 from .controls import Control
 from .errors import ResultError, SessionClosed
 from .faults import BackOff, Faults, WorkerError, WorkerLost
+from .outcomes import Outcome, Results
 from .pipes import Message
 from .signature import Signature
 from .takes import Recording, VideoRecording

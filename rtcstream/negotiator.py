@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from aiortc import RTCIceCandidate
 
-from . import refusals
+from . import refusals, trickle
 from .access import signed_in
 from .admission import GRACE_SECONDS, Admission, Slot
 from .controls import Control, Values
@@ -27,9 +26,9 @@ from .runner import Runner
 from .session import MediaSession
 from .session_limits import SessionLimits
 from .shared import RunOver, SharedRun
-from .signaling import Answer, Candidate, Fragment, Problem, identity_of, session_not_found
+from .signaling import Answer, Fragment, Problem, identity_of, session_not_found
 from .signature import Signature
-from .transport.ice import IceOptions, is_usable_candidate
+from .transport.ice import IceOptions
 from .turn import resolved
 from .types import Peer
 from .uploads import TooLarge
@@ -73,7 +72,6 @@ class Sessions:
         self._sessions: dict[str, MediaSession] = {}
         self._slots: dict[str, Slot] = {}
         self._negotiating: dict[str, Slot] = {}
-        self._candidates: dict[str, int] = {}
         self.runner = runner
         self._keeper = Keeper()
         self._closing = False
@@ -276,21 +274,7 @@ class Sessions:
         self._run = None
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
-        found = self._find(session)
-        if fragment.ufrag is not None and fragment.ufrag != found.ufrag:
-            raise Problem(
-                422,
-                "No ICE restart",
-                "The fragment is of another ICE generation; open a new session instead.",
-            )
-        count = self._candidates.get(session, 0) + len(fragment.candidates)
-        if count > found.limits.candidates:
-            most = found.limits.candidates
-            raise Problem(400, "Too many candidates", f"At most {most} are taken in a session.")
-        self._candidates[session] = count
-        for candidate in fragment.candidates:
-            if is_usable_candidate(candidate.text.split()):
-                await found.add_candidate(_to_aiortc(candidate))
+        await trickle.take(self._find(session), fragment)
 
     async def upload(
         self,
@@ -373,7 +357,6 @@ class Sessions:
 
     def _forget(self, session: MediaSession, reason: str) -> None:
         del self._sessions[session.id]
-        self._candidates.pop(session.id, None)
         if (slot := self._slots.pop(session.id, None)) is not None:
             slot.release(ran=session.was_connected)
         if (kept := session.take_kept()) is not None:
@@ -395,21 +378,4 @@ def _ice(request: web.Request) -> IceOptions:
         request.config_dict.get(ICE, network),
         ports=network.ports,
         public_addresses=network.public_addresses,
-    )
-
-
-def _to_aiortc(candidate: Candidate) -> RTCIceCandidate:
-    return RTCIceCandidate(
-        component=candidate.component,
-        foundation=candidate.foundation,
-        ip=candidate.ip,
-        port=candidate.port,
-        priority=candidate.priority,
-        protocol=candidate.protocol,
-        type=candidate.type,
-        relatedAddress=candidate.related_address,
-        relatedPort=candidate.related_port,
-        sdpMid=candidate.mid,
-        sdpMLineIndex=candidate.mline,
-        tcpType=candidate.tcp_type,
     )

@@ -89,6 +89,8 @@ class MediaSession(Host):
         self.lost = False
         """Whether it has ended, and its visitor may come back."""
         self.limits = ice.limits
+        self.trickled = 0
+        """Candidates that came after its offer."""
         self._messages = Bucket(ice.limits.messages, ice.limits.message_burst)
         self._refusals = Bucket(1.0, 1)
         self._connection.on("silence", self._on_silence)

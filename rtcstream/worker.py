@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, Protocol
 
-from .calls import AnyCall, Call, Results
+from .calls import AnyCall, Call
 from .controls import Values
 from .errors import SessionClosed
 from .faults import WorkerLost
 from .messages import StateValue
+from .outcomes import Results
 from .transport.slot import Closed
 
 # What the end of the session itself raises in the function; what else it raises then is told.

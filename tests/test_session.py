@@ -379,11 +379,12 @@ async def test_max_fps_bounds_the_calls() -> None:
 
     async with testing.connect(Stream(f, max_fps=5)) as peer:
         await peer.apply(scene())
-        before = len(peer.pictures)
+        before, began = len(peer.pictures), time.monotonic()
         for _ in range(60):
             peer.send(scene())
             await asyncio.sleep(1 / 60)
-        assert 3 <= len(peer.pictures) - before <= 8
+        took = time.monotonic() - began  # longer than a second, where much else runs
+        assert 3 <= len(peer.pictures) - before <= 5 * took + 3
 
 
 async def _until(condition: Any, timeout: float = 5.0) -> None:
