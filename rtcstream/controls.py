@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from .errors import ControlError
 from .types import File, Label, Live, MaxSize, Point, Range
+from .wording import bound, cut, told
 
 MAX_TEXT = 10_000
 """The longest text that a control takes, in characters."""
@@ -110,7 +111,7 @@ class Control:
         }
 
     def reject(self, value: Any, wanted: str) -> ControlError:
-        return ControlError(self.name, f"{self.name} must be {wanted}, not {_told(value)}")
+        return ControlError(self.name, f"{self.name} must be {wanted}, not {told(value)}")
 
 
 def _point_of(text: str) -> Any:
@@ -119,26 +120,6 @@ def _point_of(text: str) -> Any:
     if len(parts) == 2 and all(map(_NUMBER.fullmatch, parts)):
         return {"x": float(parts[0]), "y": float(parts[1])}
     return text or None
-
-
-def _told(value: Any) -> str:
-    """A value as visitors of a page know it, who may never have heard of Python."""
-    if isinstance(value, str):
-        return f"“{_cut(value)}”" if value else "empty"
-    if value is None:
-        return "nothing"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "no number at all" if math.isnan(value) else "infinite"
-    if isinstance(value, bool | int | float | list | dict):
-        with suppress(ValueError, TypeError, RecursionError):
-            return _cut(json.dumps(value, ensure_ascii=False))
-    return _cut(str(value))
-
-
-def _cut(text: str) -> str:
-    text = text if len(text) <= 60 else text[:57] + "..."
-    # No line of its own in a log, and nothing that UTF-8 cannot say.
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _choice(control: Control, value: Any) -> Any:
@@ -204,12 +185,7 @@ def _file(control: Control, value: Any) -> None:
 def _within(control: Control) -> str:
     if control.minimum is None or control.maximum is None:
         return ""
-    return f" from {_short(control.minimum)} to {_short(control.maximum)}"
-
-
-def _short(number: float) -> str:
-    """A bound as one would write it: 1, and not 1.0."""
-    return str(int(number)) if float(number).is_integer() and abs(number) < 1e15 else str(number)
+    return f" from {bound(control.minimum)} to {bound(control.maximum)}"
 
 
 def _in_range(control: Control, value: float) -> float:
@@ -421,5 +397,5 @@ class Values:
         if name in self._controls:
             return self._controls[name]
         known = ", ".join(self._controls) or "none"
-        name = _cut(name)
+        name = cut(name)
         raise ControlError(name, f"there is no control “{name}”; there are: {known}")

@@ -240,9 +240,14 @@ class Control {
   /** @param {Value} value */
   acknowledge(value) {
     // What somebody else has set takes the place of what could not be.
-    if (this.#refused && !this.#answer && !isSame(value, this.value)) this.complain("");
+    if (this.#complains && !this.#answer && !isSame(value, this.value)) this.complain("");
     this.value = value;
     this.#show();
+  }
+
+  /** Whether it says that something was not taken. */
+  get #complains() {
+    return this.usable && this.#message.textContent !== "" && !this.#message.hasAttribute("data-well");
   }
 
   /** @param {string} message @param {boolean} [well] whether it is no complaint */

@@ -31,6 +31,7 @@ LADDER = [
     Room("logs"),
     Room("types", "numpy"),
     Room("drawings", "numpy"),
+    Room("wording"),
     Room("controls"),
     Room("messages"),
     Room("results", "numpy"),
