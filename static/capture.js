@@ -33,8 +33,8 @@ export class CaptureError extends Error {
 export class Capture {
   /** @type {MediaStream | null} */
   stream = null;
-  /** Called when a device ends by itself: unplugged, or taken away. */
-  onlost = (/** @type {Kind} */ _) => {};
+  /** Called when a device ends by itself, with its id: unplugged, or taken away. */
+  onlost = (/** @type {Kind} */ _kind, /** @type {string} */ _id) => {};
   /** Requests in a row, so that two quick switches never hold two cameras. @type {Promise<unknown>} */
   #queue = Promise.resolve();
   #closed = 0;
@@ -86,7 +86,8 @@ export class Capture {
       return null;
     }
     for (const track of opened.getTracks()) {
-      track.addEventListener("ended", () => this.onlost(/** @type {Kind} */ (track.kind)));
+      const id = track.getSettings().deviceId ?? "";
+      track.addEventListener("ended", () => this.onlost(/** @type {Kind} */ (track.kind), id));
     }
     this.stream = new MediaStream([...(this.stream?.getTracks() ?? []), ...opened.getTracks()]);
     return this.stream;

@@ -213,8 +213,14 @@ class Control {
 
   /** @param {Value} value */
   acknowledge(value) {
+    if (!isSame(value, this.value) && this.#complains) this.complain(""); // it has a good one now
     this.value = value;
     this.#show();
+  }
+
+  /** Whether it says that something was not taken. */
+  get #complains() {
+    return this.#message.textContent !== "" && !this.#message.hasAttribute("data-well") && this.usable;
   }
 
   /** @param {string} message @param {boolean} [well] whether it is no complaint */
