@@ -46,7 +46,8 @@ export class Capture {
    * @returns {Promise<MediaStream | null>} all that is open; null when `close()` came in between
    */
   open(wish) {
-    const opened = this.#queue.then(() => this.#open(wish));
+    const closed = this.#closed; // as of now: it may be its turn when `close()` has been
+    const opened = this.#queue.then(() => (closed === this.#closed ? this.#open(wish) : null));
     this.#queue = opened.catch(() => {}); // the caller gets the error; the next request does not care
     return opened;
   }

@@ -10,7 +10,7 @@ from playwright.async_api import Route, expect
 from rtcstream import Image, Label, Session, Stream
 from tests.browser import Pages
 from tests.conftest import Serve
-from tests.footage import Watch, counted, left, loopback, notice, start, stop, until, visit
+from tests.footage import Watch, counted, left, loaded, loopback, notice, start, stop, until, visit
 
 LATER = """
 const now = performance.now.bind(performance);
@@ -21,9 +21,12 @@ performance.now = () => now() + later;
 
 CAMERAS = """
 window.cameras = [];
+window.asked = 0;
 const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = async (wish) => {
+  asked += 1;
   const stream = await open(wish);
+  asked -= 1;
   cameras.push(...stream.getTracks());
   return stream;
 };
@@ -162,10 +165,10 @@ async def test_a_script_that_does_not_load(serve: Serve, pages: Pages) -> None:
 
 REFUSES = """
 window.refuses = true;
-const asked = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = async (wish) => {
   if (refuses) throw new DOMException("no", "NotAllowedError");
-  return asked(wish);
+  return open(wish);
 };
 """
 
@@ -189,6 +192,22 @@ async def test_a_camera_that_is_refused_and_then_allowed(serve: Serve, pages: Pa
         await start(page)
         await expect(page.locator("#notices .notice")).to_have_count(0)
         await stop(page)
+
+
+async def test_start_and_stop_in_a_hurry(serve: Serve, pages: Pages) -> None:
+    """However often it is pressed, the last press counts; then no camera is left open, and no
+    session."""
+    async with counted(serve, Stream(loopback)) as (url, sessions):
+        page = await visit(pages, url, CAMERAS)
+        await loaded(page)
+        await page.focus("#start")
+        for presses in (4, 6):
+            for _ in range(presses):
+                await page.keyboard.press("Enter")
+            await expect(page.locator("#status")).to_have_text("Ready")
+            await until(page, "cameras.length && !asked")
+            assert set(await page.evaluate("cameras.map((each) => each.readyState)")) == {"ended"}
+        await left(sessions, 0)
 
 
 async def test_a_camera_that_is_unplugged(serve: Serve, pages: Pages) -> None:
