@@ -33,6 +33,7 @@
  * @property {{ identity: string, url: string }} [signedIn] who this browser has signed in as, and where that ends
  * @property {number | null} [maxFps]
  * @property {boolean} [shared] whether one run is everybody's
+ * @property {boolean} [source] of such a run that takes a camera or a microphone: whether anybody sends now
  * @property {{ kind: "recording" | "turns", seconds: number, pushToTalk?: boolean, interrupts?: boolean } | null} [take]
  *     what is taken as a whole; turns: whether by a button only, and whether they end the answer that plays
  */

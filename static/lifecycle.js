@@ -108,25 +108,28 @@ export class Lifecycle {
         signal.throwIfAborted();
         const full = error instanceof StreamError && error.status === 503 && error.retryAfter;
         const fresh = ticket && performance.now() - since < FRESH_TICKET_MS;
-        if (this.plan.waits && isEmpty(error, this.#waits)) await this.#awaitSource(signal, error.retryAfter ?? 0);
-        else if (!queue || !full || fresh) throw error;
-        else wait = true;
+        const empty = this.plan.waits && isEmpty(error, this.#waits);
+        if (!empty && (!queue || !full || fresh)) throw error;
         this.connection?.pc.close();
         this.connection = null;
+        if (empty) await this.#awaitSource(signal, error.retryAfter ?? 0);
+        else wait = true;
       }
     }
   }
 
   /**
-   * There is nothing to be seen yet, which may last.
+   * There is nothing to be seen yet, which may last; to ask whether there is now costs a server less than an offer.
    * @param {AbortSignal} signal
    * @param {number} seconds
    */
   async #awaitSource(signal, seconds) {
     if (!this.#waits) this.#emit("source", { ended: this.#seen });
     this.#waits = true;
-    await this.pause.wait(1000 * seconds, signal);
-    this.#giveUp = performance.now() + GIVE_UP_MS; // who is told to wait has a server
+    do {
+      await this.pause.wait(1000 * seconds, signal);
+      this.#giveUp = performance.now() + GIVE_UP_MS; // who is told to wait has a server
+    } while ((await this.#signaling.describeAnew()).source === false);
   }
 
   /** @param {AbortSignal} signal */

@@ -106,9 +106,15 @@ async def test_nobody_is_sending_yet(serve: Serve, pages: Pages) -> None:
     pages.expect_error("/session.*status of 409")
     async with serve(Stream(loopback, shared=True)) as url:
         viewer = await visit(pages, url, NO_CAMERA)
+        await loaded(viewer)
+        asked: list[str] = []
+        viewer.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
         await viewer.click("#watch")
         await expect(viewer.locator("#placeholder")).to_contain_text("Nobody is sending yet")
         await expect(viewer.locator("#status")).to_have_text("Waiting for a source")
+        async with viewer.expect_request("**/stream.json"):
+            pass
+        assert asked == ["session", "stream.json"], "an offer is dear"
         source = await visit(pages, url)
         await start(source)
         await until(viewer, "document.querySelector('#output').videoWidth")
