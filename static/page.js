@@ -205,7 +205,7 @@ function showRecording(now) {
 function setStarted(now) {
   started = now;
   const inputs = description?.inputs ?? [];
-  const word = unloaded ? "Try again" : hasSource() ? SHARED.send(inputs) : "Start";
+  const word = hasSource() ? SHARED.send(inputs) : unloaded ? "Try again" : "Start";
   startButton.querySelector("span")?.replaceChildren(now ? "Stop" : word);
   find("watch").hidden = now || !hasSource();
   startButton.dataset.started = String(now);
@@ -338,7 +338,7 @@ stream.on("end", async ({ reason }) => {
     return start(watched, true);
   }
   unloaded = reason === LOAD_FAILED;
-  const words = explainEnd(reason, /** @type {Description} */ (description), notices.lastError);
+  const words = explainEnd(reason, watched ? [] : description?.inputs ?? [], notices.lastError);
   if (unloaded) notices.clear(/^log error/); // it is among the words
   notices.show("failure", unloaded ? "error" : "info", words);
   finish();

@@ -196,14 +196,14 @@ export function waitingFor(state, { inputs, outputs, take }, watching) {
 /**
  * Why the server ended a session.
  * @param {string} reason of its `end` message
- * @param {import("./contract.js").Description} description
+ * @param {import("./capture.js").Kind[]} sent what was sent to it
  * @param {string} error the last one that it told of
  * @returns {Words}
  */
-export function explainEnd(reason, { inputs }, error) {
+export function explainEnd(reason, sent, error) {
   if (reason === LOAD_FAILED) {
-    const off = inputs.length ? `Your ${nameOf(inputs).replace(" or ", " and ")} ${inputs.length > 1 ? "are" : "is"} off, `
-      + "and nothing is sent. " : "";
+    const devices = nameOf(sent).replace(" or ", " and ");
+    const off = devices && `Your ${devices} ${sent.length > 1 ? "are" : "is"} off, and nothing is sent. `;
     return {
       title: "It could not be loaded",
       text: `Something that this page needs failed to start on the server. ${off}Try again in a while; if it stays, show `
