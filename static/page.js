@@ -350,8 +350,8 @@ stream.on("failure", (error) => {
   finish();
   stage.placeholder = title;
 });
-// A page that comes back from the browser's cache of pages has no session any more.
-addEventListener("pageshow", ({ persisted }) => persisted && finish());
+// A page that goes to the browser's cache of pages may come back, and then has no session.
+addEventListener("pagehide", () => started && finish());
 
 delete document.body.dataset.dead; // see broken.js
 find("broken").hidden = true;

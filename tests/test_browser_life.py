@@ -210,6 +210,23 @@ async def test_start_and_stop_in_a_hurry(serve: Serve, pages: Pages) -> None:
         await left(sessions, 0)
 
 
+async def test_a_page_that_is_put_away(serve: Serve, pages: Pages) -> None:
+    """The camera is off while the browser keeps a page to go back to, which then begins anew."""
+    async with counted(serve, Stream(loopback)) as (url, sessions):
+        page = await visit(pages, url, CAMERAS)
+        await start(page)
+        for event in ("pagehide", "pageshow"):
+            await page.evaluate(
+                f"dispatchEvent(new PageTransitionEvent('{event}', {{ persisted: true }}))"
+            )
+            await expect(page.locator("#status")).to_have_text("Ready")
+            await expect(page.locator("#start")).to_have_text("Start")
+            assert await page.evaluate("cameras.map((each) => each.readyState)") == ["ended"]
+        await left(sessions, 0)
+        await start(page)
+        await stop(page)
+
+
 async def test_a_camera_that_is_unplugged(serve: Serve, pages: Pages) -> None:
     """The page says so, and goes on in the same session when that very camera is there again; not
     after Stop."""
