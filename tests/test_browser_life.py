@@ -32,7 +32,7 @@ navigator.mediaDevices.getUserMedia = async (wish) => {
 };
 """
 
-WELL = "heard.filter((each) => each.type === 'stats').at(-1)?.fps_out > 20"
+WELL = "heard.filter((each) => each.type === 'stats').at(-1)?.fps_out > 5"
 
 # What cannot be loaded
 
@@ -115,6 +115,7 @@ async def test_errors_grow_old(serve: Serve, pages: Pages) -> None:
         await expect(error.locator(".count")).not_to_have_text("")
         await expect(error).not_to_have_attribute("data-past", "")
         fails.clear()
+        await page.evaluate("heard.length = 0")
         await until(page, WELL)
         await page.evaluate("later += 3000")
         await expect(error).to_have_attribute("data-past", "", timeout=8000)
@@ -124,9 +125,8 @@ async def test_errors_grow_old(serve: Serve, pages: Pages) -> None:
         await expect(error).not_to_have_attribute("data-past", "")
         assert await error.locator(".count").inner_text() != count
         fails.clear()
+        await page.evaluate("heard.length = 0")
         await until(page, WELL)
-        await page.evaluate("later += 3000")
-        await expect(error).to_have_attribute("data-past", "", timeout=8000)
         await page.evaluate("later += 30_000")
         await expect(error).to_contain_text("30 s ago")
         await page.evaluate("later += 30_000")

@@ -223,7 +223,7 @@ async def test_offline(pages: Pages, program: Program) -> None:
     await page.evaluate("later = 125_000")
     requests = "performance.getEntriesByType('resource').length"
     before = await page.evaluate(requests)
-    await until(page, f"{requests} >= {before} + 2", 15)
+    await until(page, f"{requests} > {before}", 15)
     await expect(page.locator("#reconnecting")).to_contain_text("You are offline")
     await page.context.set_offline(False)
     await status(page, "Connected", timeout=1.5)
