@@ -213,14 +213,15 @@ class Control {
 
   /** @param {Value} value */
   acknowledge(value) {
-    if (!isSame(value, this.value) && this.#complains) this.complain(""); // it has a good one now
+    // What somebody else has set takes the place of what could not be.
+    if (this.#complains && !this.#answer && !isSame(value, this.value)) this.complain("");
     this.value = value;
     this.#show();
   }
 
   /** Whether it says that something was not taken. */
   get #complains() {
-    return this.#message.textContent !== "" && !this.#message.hasAttribute("data-well") && this.usable;
+    return this.usable && this.#message.textContent !== "" && !this.#message.hasAttribute("data-well");
   }
 
   /** @param {string} message @param {boolean} [well] whether it is no complaint */

@@ -2,10 +2,10 @@
 
 import { Connection } from "./connection.js";
 import { StreamError } from "./errors.js";
-import { firstFrame } from "./frames.js";
 import { Plan } from "./plan.js";
 import { GIVE_UP_MS, Pause, Silence } from "./reconnect.js";
 import { goesOn, hasSourceLeft, isEmpty, isFinal, isPatient, pauseBefore, sameStream, watchOver } from "./reconnect.js";
+import { firstFrame } from "./frames.js";
 
 /** @typedef {import("./contract.js").ServerMessage} ServerMessage */
 

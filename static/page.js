@@ -353,12 +353,13 @@ stream.on("failure", (error) => {
 // A page that goes to the browser's cache of pages may come back, and then has no session.
 addEventListener("pagehide", () => started && finish());
 
-delete document.body.dataset.dead; // see broken.js
-find("broken").hidden = true;
-startButton.disabled = false;
 find("all-examples").hidden = location.hash !== "#gallery"; // which opened this page
 setStarted(false);
 bar.showStatus("idle");
+delete document.body.dataset.dead; // see broken.js
+find("broken").hidden = true;
+startButton.disabled = false;
+
 /** What the stream is, before anything is pressed. */
 async function look() {
   try {
