@@ -297,9 +297,9 @@ stream.on("log", (message) => {
 });
 stream.on("stats", (stats) => {
   readout.hear(stats);
-  notices.age(["running", "thinking"].includes(doing) && Boolean(stats.fps_out));
   stage.overlay?.age?.measured({ function: stats.function_ms });
   waterfall.show(stats.stages ?? {});
+  notices.age(["running", "thinking"].includes(doing) && Boolean(stats.fps_out));
 });
 stream.on("state", ({ value }) => {
   doing = value;
