@@ -17,7 +17,7 @@ from . import logs, messages
 from .calls import AnyCall, describe_error
 from .errors import MessageError, ResultError
 from .faults import WorkerError
-from .messages import ServerMessage, StateValue
+from .messages import LOAD_FAILED, ServerMessage, StateValue
 from .outbox import Level, Notices
 from .outcomes import Results
 from .reporting import share
@@ -102,6 +102,14 @@ class Host(AsyncIOEventEmitter):
         if isinstance(error, WorkerError):
             same = error.same
         self._say("error", text, cause, same)
+
+    def on_load_failed(self, call: AnyCall, error: BaseException) -> None:
+        self.errors += 1
+        text = describe_error(error, call.signature)
+        with logs.about(self.id):
+            logger.error("%s cannot be loaded: %s", self.id[:6], text, exc_info=error)
+        self._post(messages.Log("error", text))  # whatever else it has said just now
+        self.close(LOAD_FAILED)
 
     def on_warning(self, text: str) -> None:
         self._say("warning", text)

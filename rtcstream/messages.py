@@ -225,9 +225,15 @@ class Time:
     remaining: float
 
 
+LOAD_FAILED = "load_failed"
+"""The reason of an ``End`` whose function could not be made ready; what was wrong is the error
+that was told last."""
+
+
 @dataclass(frozen=True)
 class End:
-    """The last message of a session, with why it ends."""
+    """The last message of a session, with why it ends: ``"load_failed"``, ``"time_limit"``,
+    ``"idle_timeout"``, or a sentence."""
 
     type: ClassVar[str] = "end"
     reason: str

@@ -98,7 +98,9 @@ class Sessions:
         servers = {"iceServers": [] if ice is None else list(ice.servers)}
         failed = {"iceServersFailed": True} if ice is None else {}
         visitor = {} if (known := signed_in(request)) is None else {"signedIn": known}
-        return {**self._description, **servers, **failed, **visitor}
+        source = self._run is not None and self._run.source is not None
+        seen = {"source": source} if self._shared and self.inputs else {}
+        return {**self._description, **servers, **failed, **visitor, **seen}
 
     async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
         ice = await resolved(_ice(request), identity_of(request))

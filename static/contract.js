@@ -34,6 +34,7 @@
  * @property {boolean} [gallery] whether it is one of the examples one folder up
  * @property {number | null} [maxFps]
  * @property {boolean} [shared] whether one run is everybody's
+ * @property {boolean} [source] of such a run that takes a camera or a microphone: whether anybody sends now
  * @property {{ kind: "recording" | "turns", seconds: number, pushToTalk?: boolean, interrupts?: boolean } | null} [take]
  *     what is taken as a whole; turns: whether by a button only, and whether they end the answer that plays
  */
@@ -68,7 +69,7 @@
  * @property {number | null} estimate seconds until then, as far as one can tell
  */
 /**
- * The events of a stream and what each carries in `detail`. All but the last seven are
+ * The events of a stream and what each carries in `detail`. All but the last eight are
  * messages of the server, under their own type.
  * @typedef {object} StreamEvents
  * @property {ControlsMessage} controls
@@ -80,12 +81,14 @@
  * @property {StatsMessage} stats
  * @property {{ type: "data", data: unknown }} data
  * @property {{ type: "time", remaining: number }} time
- * @property {{ type: "end", reason: string }} end
+ * @property {{ type: "end", reason: string }} end `load_failed` (the function could not be made ready; the last error in
+ *     `log` says why), `time_limit`, `idle_timeout`, or a sentence
  * @property {MediaStreamTrack} track a track that the server sends
  * @property {RTCPeerConnectionState} connectionstatechange
  * @property {{ silent: boolean }} silence whether nothing is heard of the server any more, which may pass by itself
  * @property {Reconnecting} reconnecting the connection was lost, or an attempt to make another has failed
  * @property {{ attempt: number }} reconnected
+ * @property {{ ended: boolean }} source who watches waits for somebody who sends; whether there has been one
  * @property {QueueEvent} queue where this page stands in line
  * @property {import("./errors.js").StreamError} failure the session broke after `start()` had succeeded
  */

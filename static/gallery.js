@@ -32,6 +32,7 @@ function card({ name, title, description, picture }) {
   return item;
 }
 
+delete document.body.dataset.dead;
 try {
   const response = await fetch("./gallery.json");
   if (!response.ok) throw new Error(`it says ${response.status} ${response.statusText}`);

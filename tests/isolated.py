@@ -122,6 +122,14 @@ class Unbuilt:
         return image
 
 
+class Deadly:
+    def __init__(self) -> None:
+        os._exit(3)
+
+    def __call__(self, image: Image) -> Image:
+        return image
+
+
 async def patient(image: Image) -> Image:
     await asyncio.sleep(0.01)
     return 255 - image
