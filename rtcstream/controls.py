@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from .errors import ControlError
+from .spelling import shown
 from .types import File, Label, Live, MaxSize, Point, Range
 from .wording import bound, cut, told
 
@@ -232,21 +233,38 @@ def describe(name: str, annotation: Any, default: Any) -> Control:
     span = _only(options, Range)
     label = _only(options, Label)
     size = _only(options, MaxSize)
-    unknown = [o for o in options if not isinstance(o, Range | Label | MaxSize)]
-    if unknown:
-        raise ValueError(
-            f"{unknown[0]!r} is not an option of a control; there are Range, Label and MaxSize"
-        )
+    for option in options:
+        if not isinstance(option, Range | Label | MaxSize):
+            raise ValueError(_no_option(option))
 
     words = label.text if label else in_words(name)
     control = _from_type(name, words, annotation, span, size)
     control = replace(control, live=live)
     if control.members is not None and isinstance(default, control.members):
         return replace(control, default=default)
+    if control.type == "point" and not isinstance(default, Point | None):
+        raise ValueError(f"its default must be a Point, `Point(0.5, 0.5)`, not {default!r}")
+    if control.type == "point" and default is None and not control.optional:
+        raise ValueError("its default is None: write `Point | None`, or `= Point(0.5, 0.5)`")
     try:
         return replace(control, default=control.parse(default))
     except ControlError as error:
         raise ValueError(f"its default does not fit: {error}") from None
+
+
+def _no_option(what: Any) -> str:
+    said = f"{shown(what)} is not an option of a control; "
+    match what:
+        case str():
+            return f"{said}write `Label({what!r})`"
+        case (int() | float() as low, int() | float() as high):
+            return f"{said}write `Range({low}, {high})`"
+        case range():
+            return f"{said}write `Range({what.start}, {what.stop})`"
+        case type() if what in (Range, Label, MaxSize):
+            example = {Range: "Range(1, 20)", Label: "Label('Words')", MaxSize: "MaxSize(1 << 20)"}
+            return f"{said}it has values: `{example[what]}`"
+    return f"{said}there are Range, Label and MaxSize"
 
 
 def known(annotation: Any) -> bool:
@@ -315,11 +333,6 @@ def _only(options: Sequence[Any], kind: type) -> Any:
 def in_words(name: str) -> str:
     """An identifier for people: ``blur_size`` is "Blur size"."""
     return name.replace("_", " ").strip().capitalize()
-
-
-def shown(annotation: Any) -> str:
-    """An annotation as its author wrote it, nearly."""
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 class Values:

@@ -32,6 +32,7 @@ LADDER = [
     Room("types", "numpy"),
     Room("drawings", "numpy"),
     Room("wording"),
+    Room("spelling", "numpy"),
     Room("controls"),
     Room("messages"),
     Room("results", "numpy"),
