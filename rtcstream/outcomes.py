@@ -54,14 +54,15 @@ class Outcomes:
             if returned is not None:
                 raise ResultError(f"it returned {_kind(returned)}, but its signature says -> None")
             return Outcome()
-        may_be_none = out.optional if promised else all(slot.optional for slot in slots)
+        may_be_none = out.optional or (not promised and all(slot.optional for slot in slots))
         if returned is None and may_be_none:
             return Outcome()
         count = len(promised) + len(slots)
         values: tuple[Any, ...] = (returned,)
         if count > 1:
             if not isinstance(returned, tuple) or len(returned) != count:
-                what = " and ".join([*promised, f"{len(slots)} more"] if slots else promised)
+                more = [f"{len(slots)} {'more' if promised else 'results'}"] if slots else []
+                what = " and ".join([*promised, *more])
                 raise ResultError(
                     f"it returned {_kind(returned)}, but its signature promises a tuple of {what}"
                 )
