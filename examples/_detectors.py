@@ -132,8 +132,8 @@ def chosen(progress: Tell) -> Detector | Faces:
         return Faces(progress)
     except Missing:
         raise Missing(
-            f"it needs a network: name one with `-- --model FILE.onnx`, or {INSTALL} for one of "
-            "faces"
+            "This example needs a network: name one with `-- --model FILE.onnx`, or "
+            f"{INSTALL} for one of faces"
         ) from None
 
 

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -24,13 +25,14 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from rtcstream import Said, Samples, Session, Stream, Utterance
+from rtcstream import LoadingFailed, Said, Samples, Session, Stream, Utterance
 
 logger = logging.getLogger(__name__)
 
 MOST = 40
 """What was said last; of more neither the page nor the answering model is told."""
 TIMES = "after the turn: its words at %.0f ms, a sentence of the answer at %.0f, its sound at %.0f"
+NO_VOICE = "This example needs espeak-ng: apt-get install espeak-ng"
 NEARLY = 0.1
 """Seconds: so much of a sentence need not have been heard to the end."""
 PROMPT = "You are on the phone: answer in one to three short spoken sentences, without lists."
@@ -56,8 +58,8 @@ def recognizer() -> Callable[[Utterance], str]:
     try:
         from moonshine_voice import ModelArch, Transcriber, get_model_path
     except ImportError:
-        raise RuntimeError(
-            "it needs moonshine-voice: pip install 'rtcstream[conversation]'"
+        raise LoadingFailed(
+            "This example needs moonshine-voice: pip install 'rtcstream[conversation]'"
         ) from None
     model: Any = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY)
     alone = threading.Lock()
@@ -76,7 +78,7 @@ def speak(text: str) -> tuple[int, Samples]:
         command = ["espeak-ng", "--stdin", "--stdout", "-s", "165"]
         made = subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
     except FileNotFoundError:
-        raise RuntimeError("it needs espeak-ng: apt-get install espeak-ng") from None
+        raise LoadingFailed(NO_VOICE) from None
     return int.from_bytes(made[24:28], "little"), np.frombuffer(made[44:], "<i2")
 
 
@@ -123,6 +125,8 @@ class Conversation:
 
     def __init__(self) -> None:
         self.recognize = recognizer()
+        if shutil.which("espeak-ng") is None:  # better now than when something has been said
+            raise LoadingFailed(NO_VOICE)
         self.history: list[Said] = []
 
     async def __call__(

@@ -18,7 +18,9 @@ def load(progress: Tell) -> Any:
     try:
         from rapidocr_onnxruntime import RapidOCR
     except ImportError:
-        raise Missing(f"it needs rapidocr-onnxruntime: {INSTALL}, on Python 3.11 or 3.12") from None
+        raise Missing(
+            f"This example needs rapidocr-onnxruntime: {INSTALL}, on Python 3.11 or 3.12"
+        ) from None
     progress(0.2, "Reading the weights")
     read = RapidOCR()
     progress(0.6, "Trying it out")  # the first run is slow

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import av
 
 from . import media
-from .errors import ResultError, SessionClosed
+from .errors import LoadingFailed, ResultError, SessionClosed
 from .faults import WorkerError
-from .lifespan import Lifespan, LoadingFailed
+from .lifespan import Lifespan
 from .outcomes import Outcome, Outcomes
 from .reporting import Reporter
 from .signature import Signature

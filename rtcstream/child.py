@@ -31,7 +31,7 @@ import numpy as np
 
 from . import media, messages, signature
 from .calls import Call, describe_error
-from .errors import CommandError, MessageError, ResultError
+from .errors import CommandError, LoadingFailed, MessageError, ResultError
 from .outcomes import Outcome, Outcomes
 from .pipes import Memory, Message, Pipe, aligned, planes_size
 from .reporting import share
@@ -379,6 +379,8 @@ class ChildWorker:
     def _described(self, error: BaseException) -> Message:
         if isinstance(error, ResultError):
             return {"kind": "result", "text": str(error)}
+        if isinstance(error, LoadingFailed):
+            return {"kind": "failed", "text": str(error)}
         if isinstance(error, asyncio.CancelledError | futures.CancelledError):
             return {"kind": "cancelled", "text": ""}
         if not hasattr(self, "_signature"):

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import media
 from .controls import Control
-from .errors import ResultError, SessionClosed
+from .errors import LoadingFailed, ResultError, SessionClosed
 from .faults import BackOff, Faults, WorkerError, WorkerLost
 from .outcomes import Outcome, Results
 from .pipes import Message
@@ -359,6 +359,8 @@ def _check(reply: Message) -> None:
     kind = reply.get("error", {}).get("kind")
     if kind == "result":
         raise ResultError(str(reply["error"]["text"]))
+    if kind == "failed":
+        raise LoadingFailed(str(reply["error"]["text"]))
     if kind == "cancelled":
         raise asyncio.CancelledError
     check(reply)

@@ -17,6 +17,7 @@ from rtcstream import (
     Block,
     Image,
     Live,
+    LoadingFailed,
     Progress,
     Range,
     Rate,
@@ -172,3 +173,7 @@ def chunks(path: str = "") -> Iterator[AudioChunk]:
 
 def length(take: Recording) -> Iterator[Any]:
     yield [take.samples.shape[1], take.rate, take.path.stat().st_size]
+
+
+def needs_weights(image: Image) -> Image:
+    raise LoadingFailed("It needs weights: pip install them")
