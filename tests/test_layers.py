@@ -80,6 +80,7 @@ LADDER = [
     Room("turn"),
     Room("pages", "aiohttp"),
     Room("sign_in", "aiohttp"),
+    Room("access_api"),
     Room("access", "aiohttp"),
     Room("refusals"),
     Room("trickle", "aiortc"),
