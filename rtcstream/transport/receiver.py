@@ -76,6 +76,7 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
     _RTCRtpReceiver__decoder_error: threading.Event
     _RTCRtpReceiver__decoder_queue: Any
     _RTCRtpReceiver__decoder_thread: Any
+    _RTCRtpReceiver__remote_bitrate_estimator: None
     _RTCRtpReceiver__remote_streams: dict[int, StreamStatistics]
     _RTCRtpReceiver__rtcp_task: asyncio.Future[None] | None
     _RTCRtpReceiver__rtx_ssrc: dict[int, int]
@@ -99,6 +100,8 @@ class MediaReceiver(RTCRtpReceiver, Generic[FrameT]):
         self._jitter_buffer = jitter_buffer
         self._unwrapper = TimestampUnwrapper()
         self._RTCRtpReceiver__decoder_queue = self._decoder
+        # A thousand objects, 97 KiB, which only aiortc's own way of a packet asks.
+        self._RTCRtpReceiver__remote_bitrate_estimator = None
 
     @property
     def sink(self) -> Callable[[FrameT], None] | None:
