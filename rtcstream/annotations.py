@@ -147,9 +147,10 @@ def _check_options(hint: Any, marks: tuple[Any, ...], *options: type) -> None:
     """Raises ValueError for what stands in ``Annotated`` and is none of these options, but is one
     of ours, or might have been meant as one; what is of another library is not for us."""
     for mark in marks:
-        ours = isinstance(mark, _PARAMETERS_MARKS) or mark in _PARAMETERS_MARKS
-        if (ours and not isinstance(mark, options)) or isinstance(mark, int | float | str):
-            names = ", ".join([f"{each.__name__}(...)" for each in options] or ["none"])
+        kind = mark if isinstance(mark, type) else type(mark)
+        ours = issubclass(kind, _PARAMETERS_MARKS) and not isinstance(mark, options)
+        if ours or isinstance(mark, int | float | str):
+            names = ", ".join(f"{each.__name__}(...)" for each in (*options, Label))
             raise ValueError(f"{shown(mark)} is no option of it; there are {names}: {shown(hint)}")
 
 
@@ -287,14 +288,25 @@ def hints_of(function: Any, name: str) -> dict[str, Any]:
     """The annotations of a function, which errors call by this name; none of what cannot have any.
     Raises SignatureError."""
     try:
-        return typing.get_type_hints(function, include_extras=True)
+        found = typing.get_type_hints(function, include_extras=True)
     except (AttributeError, TypeError, ValueError, SyntaxError, NameError):
+        found = _hints_one_by_one(function, name)
+    # Of `type Photo = Image` (PEP 695) the type.
+    return {place: getattr(hint, "__value__", hint) for place, hint in found.items()}
+
+
+def _hints_one_by_one(function: Any, name: str) -> dict[str, Any]:
+    """The same where one cannot be read, which a SignatureError says."""
+    try:
         given = getattr(function, "__annotations__", None) or {}
+    except NameError as error:  # Python 3.14 looks them up when they are asked for
+        text = f"an annotation names something that its module does not have: {error}"
+        raise SignatureError(name, None, text) from None
     return {place: _hint_of(function, name, place, hint) for place, hint in given.items()}
 
 
 def _hint_of(function: Any, name: str, place: str, given: Any) -> Any:
-    """One annotation, where not all can be read. Raises SignatureError for one that cannot."""
+    """One annotation. Raises SignatureError when it cannot be read."""
     known = getattr(function, "__globals__", {})
     alone = types.SimpleNamespace(__annotations__={place: given})
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from .errors import ControlError
-from .spelling import shown
+from .spelling import no_option, shown
 from .types import File, Label, Live, MaxSize, Point, Range
 from .wording import bound, cut, told
 
@@ -235,7 +235,7 @@ def describe(name: str, annotation: Any, default: Any) -> Control:
     size = _only(options, MaxSize)
     for option in options:
         if not isinstance(option, Range | Label | MaxSize):
-            raise ValueError(_no_option(option))
+            raise ValueError(no_option(option))
 
     words = label.text if label else in_words(name)
     control = _from_type(name, words, annotation, span, size)
@@ -250,21 +250,6 @@ def describe(name: str, annotation: Any, default: Any) -> Control:
         return replace(control, default=control.parse(default))
     except ControlError as error:
         raise ValueError(f"its default does not fit: {error}") from None
-
-
-def _no_option(what: Any) -> str:
-    said = f"{shown(what)} is not an option of a control; "
-    match what:
-        case str():
-            return f"{said}write `Label({what!r})`"
-        case (int() | float() as low, int() | float() as high):
-            return f"{said}write `Range({low}, {high})`"
-        case range():
-            return f"{said}write `Range({what.start}, {what.stop})`"
-        case type() if what in (Range, Label, MaxSize):
-            example = {Range: "Range(1, 20)", Label: "Label('Words')", MaxSize: "MaxSize(1 << 20)"}
-            return f"{said}it has values: `{example[what]}`"
-    return f"{said}there are Range, Label and MaxSize"
 
 
 def known(annotation: Any) -> bool:

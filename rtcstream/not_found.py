@@ -42,6 +42,8 @@ def not_found(app: web.Application) -> Middleware:
         try:
             return await handler(request)
         except web.HTTPMethodNotAllowed as error:
+            if not _says_nothing(error):
+                raise
             allowed = ", ".join(sorted(error.allowed_methods))
             problem = Problem(
                 405,
@@ -50,7 +52,7 @@ def not_found(app: web.Application) -> Middleware:
                 {"Allow": allowed},
             )
         except web.HTTPNotFound as error:
-            if error.text != f"{error.status}: {error.reason}":
+            if not _says_nothing(error):
                 raise
             places = app.get(PLACES, ())
             near = _nearest(request, places)
@@ -64,6 +66,11 @@ def not_found(app: web.Application) -> Middleware:
         return response
 
     return answer
+
+
+def _says_nothing(error: web.HTTPException) -> bool:
+    """Whether its words are aiohttp's, and no handler's own."""
+    return error.text == f"{error.status}: {error.reason}"
 
 
 def _nearest(request: web.Request, places: Sequence[Place]) -> Place | None:

@@ -11,6 +11,8 @@ from .drawings import Box, Keypoints, Mask, Plot, Tag, Text
 from .types import (
     AudioChunk,
     Image,
+    Label,
+    MaxSize,
     Progress,
     Range,
     RGBImage,
@@ -217,3 +219,19 @@ def foreign(hint: Any) -> str | None:
         if (instead := _FOREIGN.get(name)) is not None:
             return f"{name} is not known here; take and return {instead}"
     return None
+
+
+def no_option(what: Any) -> str:
+    """What to say of what stands in ``Annotated`` and is no option of a control."""
+    said = f"{shown(what)} is not an option of a control; "
+    match what:
+        case str():
+            return f"{said}write `Label({what!r})`"
+        case (int() | float() as low, int() | float() as high):
+            return f"{said}write `Range({low}, {high})`"
+        case range():
+            return f"{said}write `Range({what.start}, {what.stop})`"
+        case type() if what in (Range, Label, MaxSize):
+            example = {Range: "Range(1, 20)", Label: "Label('Words')", MaxSize: "MaxSize(1 << 20)"}
+            return f"{said}it has values: `{example[what]}`"
+    return f"{said}there are Range, Label and MaxSize"

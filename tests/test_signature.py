@@ -136,6 +136,18 @@ def test_the_order_of_parameters(parameters: str, image_positional: bool) -> Non
     assert found.media_positional == image_positional
 
 
+def test_a_type_by_another_name() -> None:
+    """What `type Photo = Image` makes is the type that it stands for."""
+    extensions = pytest.importorskip("typing_extensions")
+
+    def f(image: Any) -> Any: ...
+
+    photo = extensions.TypeAliasType("photo", Image)
+    f.__annotations__ = {"image": photo, "return": photo}
+    found = read(f)
+    assert (found.picture_in, found.out.picture) == ("bgr24", "bgr24")
+
+
 def test_annotations_that_are_strings() -> None:
     """A function of a module with `from __future__ import annotations` reads the same."""
     source = (

@@ -87,7 +87,11 @@ from tests.waiting import named
         # What others have
         ("image: Picture", "image", "PIL.Image.Image is not known here; take and return an array"),
         # Options of something else
-        ("image: Annotated[Image, Rate(16000)]", "image", "is no option of it; there are none"),
+        (
+            "image: Annotated[Image, Rate(16000)]",
+            "image",
+            "no option of it; there are Label(...)",
+        ),
         ("samples: Annotated[Samples, Block]", "samples", "there are Block(...), Rate(...), Chan"),
         ("samples: Annotated[Samples, 16000]", "samples", "16000 is no option of it; there are"),
         # Annotations that cannot be read
