@@ -219,9 +219,8 @@ async def test_without_the_extra(
         log = await peer.message("log", level="error")
         assert log["message"].startswith("This example needs ")
         assert "pip install 'rtcstream[models]'" in log["message"]
-        await peer.message("state", value="finished")
         peer.send(scene())
-        await asyncio.sleep(0.2)
+        assert (await peer.message("end"))["reason"] == "load_failed"
         assert not peer.pictures
         assert not [m for m in peer.messages if m["type"] == "log"]
         assert not [m for m in peer.messages if m["type"] == "result"]
