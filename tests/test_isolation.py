@@ -124,7 +124,7 @@ async def test_a_constructor_that_ends_its_process(monkeypatch: pytest.MonkeyPat
     async with testing.connect(isolate(isolated.Deadly)) as peer:
         assert (await peer.message("end"))["reason"] == "load_failed"
         logs = [each["message"] for each in peer.messages if each["type"] == "log"]
-        assert "its worker process died 3 times in a row" in logs[-1]
+        assert any("its worker process died 3 times in a row" in each for each in logs)
 
 
 async def test_generators_in_a_process() -> None:
