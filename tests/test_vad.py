@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rtcstream import Turn, Utterance, vad
+from rtcstream.echo import Echo
 from rtcstream.turns import TurnDetector
 from rtcstream.vad import SPEECH_RATE, Energy, Silero, SpeechDetector, speech_detector
 from tests.hearing import RATE, read, speak
@@ -83,7 +84,9 @@ def mixed(sound: Mono, noise: Callable[[int], Mono]) -> Mono:
 class Heard:
     """Notes the turns of a sound, and when in it they began and interrupted, in seconds."""
 
-    def __init__(self, sound: Mono, detector: Callable[[], SpeechDetector]) -> None:
+    def __init__(
+        self, sound: Mono, detector: Callable[[], SpeechDetector], sent: Mono | None = None
+    ) -> None:
         self.turns: list[Utterance] = []
         self.began: list[float] = []
         self.interrupted: list[float] = []
@@ -91,9 +94,12 @@ class Heard:
         self.warnings: list[str] = []
         self._now = 0.0
         self.held: list[float] = []
-        turns = TurnDetector(Turn(), self, self, detector)
+        echo = Echo()
+        turns = TurnDetector(Turn(), self, self, echo, detector)
         for start in range(0, len(sound) - FRAME, FRAME):
             self._now = (start + FRAME) / RATE
+            if sent is not None:
+                echo.sent(stereo(sent[start : start + FRAME]))
             turns.put(frame(sound, start))
 
     def hold(self) -> None:
@@ -117,6 +123,11 @@ class Heard:
 
     def progress(self, value: float, text: str = "") -> None:
         pass
+
+
+def stereo(sound: Mono) -> NDArray[np.int16]:
+    both = np.stack([sound, sound], axis=1)
+    return np.asarray(np.rint(both * 32_767), np.int16)
 
 
 def frame(sound: Mono, start: int) -> av.AudioFrame:
@@ -274,7 +285,7 @@ def test_a_turn_ends_though_nothing_more_comes(sentences: list[Mono]) -> None:
     """A turn whose sound stops coming ends when that is too late, and not a moment before."""
     told = Heard(np.zeros(0, np.float32), Energy)
     turns = told.turns
-    detector = TurnDetector(Turn(pause=0.3), told, told, Energy)
+    detector = TurnDetector(Turn(pause=0.3), told, told, Echo(), Energy)
     now = 100.0
     longest = detector._turn.pause + detector.LATE
     with pytest.MonkeyPatch.context() as patch:
@@ -303,7 +314,7 @@ def test_the_timer_does_not_wait_for_a_detector(sentences: list[Mono]) -> None:
         return Energy()
 
     told = Heard(np.zeros(0, np.float32), Energy)
-    detector = TurnDetector(Turn(), told, told, slow)
+    detector = TurnDetector(Turn(), told, told, Echo(), slow)
     thread = threading.Thread(target=detector.put, args=(frame(sentences[0], 0),))
     thread.start()
     assert loading.wait(10)
