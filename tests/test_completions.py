@@ -30,6 +30,10 @@ def event(content: str = "", **rest: Any) -> bytes:
 IT_IS, DONE = event("It is "), b"data: [DONE]\n\n"
 
 
+async def set_or_left(event: asyncio.Event, request: web.Request) -> None:
+    await until(lambda: event.is_set() or request.transport is None)
+
+
 class Model:
     """A server of which each request gets the next of these answers, or the last again.
 
@@ -56,7 +60,7 @@ class Model:
                 assert request.transport is not None
                 request.transport.abort()
             elif isinstance(part, asyncio.Event):
-                await until(lambda: part.is_set() or request.transport is None)
+                await set_or_left(part, request)
                 if request.transport is None:
                     self.left.set()
             else:
