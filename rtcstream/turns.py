@@ -1,5 +1,6 @@
 """The microphone, cut into turns of speech: by voice, or by a button that is held."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -140,7 +141,7 @@ class TurnDetector:
         self._blocks = Blocks(Sound(seconds=self._seconds, rate=SPEECH_RATE, channels=1))
         self._enough = max(round(self.ONSET / self._seconds), 1)
         self._pause = max(round(self._turn.pause / self._seconds), 1)
-        self._least = max(round(self._turn.minimum / self._seconds), 1)
+        self._least = math.ceil(self._turn.minimum / self._seconds - 1e-6)
         before = round(self._turn.preroll / self._seconds) + self._enough
         self._before: deque[NDArray[np.float32]] = deque(maxlen=before)
         return is_speech
