@@ -122,6 +122,8 @@ class Conversation:
         marks = [time.monotonic()]
         words = await asyncio.to_thread(self.recognize, speech)
         if not words:
+            if self.history:  # which says how far the answer was heard that this noise has ended
+                yield None, self.history
             return
         marks.append(time.monotonic())
         self.history = [*self.history[-MOST:], Said("you", words)]

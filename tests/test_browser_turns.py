@@ -43,11 +43,12 @@ async def test_speaking_again_silences_the_answer(
         await page.click("#start")
     print(f"ms: silenced {np.round(measured.silenced)}, answered {np.round(measured.answered)}, ")
     print(f"of which {measured.buffered:.0f} in the browser's buffer")
-    assert len(measured.silenced) >= 4 and len(measured.answered) >= 4
+    assert len(measured.silenced) >= 4 and len(measured.answered) >= 3
     # Of a few on a machine that does other things, too, one may be late; and where our packets come
     # late, the browser's buffer is as long as it takes, which is none of our time.
     assert sorted(measured.silenced)[-2] <= WITHIN
     assert np.median(measured.answered) - measured.buffered <= SOON - BUFFER
+    assert min(measured.answered) <= SOON  # with all of it
 
 
 def talks(page: Page) -> str:
