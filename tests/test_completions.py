@@ -185,3 +185,26 @@ async def test_an_interruption_cancels_the_request(
         await peer.message("state", value="speaking")
         await asyncio.wait_for(model.left.wait(), 1.0)
         await talking
+
+
+async def test_a_noise_ends_an_answer_where_it_was_heard(
+    serve: Serve, parrot: Callable[[str], Stream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn without words is not answered; of the answer that it has ended the page shows what was
+    heard."""
+    words = iter(["Tell me a story.", ""])
+    monkeypatch.setattr(conversation, "recognizer", lambda: lambda speech: next(words))
+    monkeypatch.setattr(conversation, "speak", lambda text: (RATE, whistle(3.0, hz=700)))
+    model = Model([event("One two three four five six seven eight nine ten."), DONE])
+    async with serve(model.app) as url, testing.connect(parrot(url)) as peer:
+        await peer.message("state", value="listening")
+        await ask_aloud(peer)
+        await peer.message("result")
+        assert shown(await peer.message("result"))[-1].endswith(" ten.")
+        peer.sound.clear()
+        await peer.hear(0.8)
+        await ask_aloud(peer)
+        _, answer = shown(await peer.message("result", run=2))
+        assert answer.startswith("One") and answer.endswith(" …")
+        await peer.message("state", value="listening")
+        assert len(model.asked) == 1
