@@ -10,9 +10,7 @@ A key, if it wants one, is taken from the environment: OPENAI_API_KEY.
 import argparse
 import asyncio
 import functools
-import json
 import logging
-import os
 import re
 import shutil
 import subprocess
@@ -22,10 +20,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
-import aiohttp
 import numpy as np
 
 from rtcstream import LoadingFailed, Said, Samples, Session, Stream, Utterance
+from rtcstream.examples._completions import NoAnswer, ask
 
 logger = logging.getLogger(__name__)
 
@@ -82,30 +80,22 @@ def speak(text: str) -> tuple[int, Samples]:
     return int.from_bytes(made[24:28], "little"), np.frombuffer(made[44:], "<i2")
 
 
-async def ask(url: str, model: str, history: list[Said]) -> AsyncGenerator[str, None]:
-    """An answer of a model, as a server with OpenAI's interface streams it."""
-    roles = [("user" if said.who == "you" else "assistant", said.text) for said in history]
-    messages = [{"role": role, "content": text} for role, text in [("system", PROMPT), *roles]]
-    key = os.environ.get("OPENAI_API_KEY")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    body = {"model": model, "messages": messages, "stream": True}
-    async with (
-        aiohttp.ClientSession(headers=headers) as client,
-        client.post(f"{url.rstrip('/')}/chat/completions", json=body) as response,
-    ):
-        if response.status != 200:
-            text = (await response.text())[:300]
-            raise RuntimeError(f"{url} answered {response.status}: {text}")
-        async for line in response.content:  # server-sent events
-            if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
-                for choice in json.loads(line[5:]).get("choices", []):
-                    yield choice["delta"].get("content") or ""
-
-
 async def off_the_loop(parts: Iterator[str]) -> AsyncGenerator[str, None]:
     """What a plain generator yields, which may take its time."""
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
         yield part
+
+
+async def as_far_as_it_comes(
+    parts: AsyncGenerator[str, None], session: Session
+) -> AsyncGenerator[str, None]:
+    """The parts of a model's answer; the page is told why there are no more."""
+    async with aclosing(parts):
+        try:
+            async for part in parts:
+                yield part
+        except NoAnswer as error:
+            session.error(f"The model's server {error}.")
 
 
 async def sentences(parts: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
@@ -136,6 +126,8 @@ class Conversation:
         marks = [time.monotonic()]
         words = await asyncio.to_thread(self.recognize, speech)
         if not words:
+            if self.history:  # which says how far the answer was heard that this noise has ended
+                yield None, self.history
             return
         marks.append(time.monotonic())
         self.history = [*self.history[-MOST:], Said("you", words)]
@@ -143,7 +135,7 @@ class Conversation:
         spoken: list[str] = []
         lengths: list[float] = []
         try:
-            async with aclosing(sentences(write(self.history))) as written:
+            async with aclosing(sentences(write(self.history, session))) as written:
                 async for sentence in written:
                     marks.append(time.monotonic())
                     rate, samples = await asyncio.to_thread(speak, sentence)
@@ -161,10 +153,12 @@ class Conversation:
                 self.history = [*self.history, Said("computer", answer)]
 
 
-def write(history: list[Said]) -> AsyncGenerator[str, None]:
+def write(history: list[Said], session: Session) -> AsyncGenerator[str, None]:
     """The answer, from wherever the command line says."""
     if OPTIONS.url:
-        return ask(OPTIONS.url, OPTIONS.model, history)
+        roles = [("user" if said.who == "you" else "assistant", said.text) for said in history]
+        messages = [{"role": role, "content": text} for role, text in [("system", PROMPT), *roles]]
+        return as_far_as_it_comes(ask(OPTIONS.url, OPTIONS.model, messages), session)
     return off_the_loop(reply(history))
 
 

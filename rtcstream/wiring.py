@@ -12,6 +12,7 @@ from . import messages
 from .annotations import Take
 from .calls import AnyCall
 from .controls import Values
+from .echo import Echo
 from .errors import NegotiationError
 from .generators import GeneratorRuns
 from .options import MediaOptions
@@ -145,7 +146,9 @@ class Wiring:
             sound = self.recorder = Recorder(take, runs.give, self._listener)
             receiver.sink = self.counted(sound.put)
             return
-        detector = self.detector = TurnDetector(take.turn, runs, self._listener)
+        echo = Echo()
+        runs.tap(echo.sent)
+        detector = self.detector = TurnDetector(take.turn, runs, self._listener, echo)
         receiver.sink = self.counted(detector.put)
 
     def is_sent(self, kind: str) -> bool:

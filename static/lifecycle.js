@@ -2,6 +2,7 @@
 
 import { Connection } from "./connection.js";
 import { StreamError } from "./errors.js";
+import { Hush } from "./hush.js";
 import { Plan } from "./plan.js";
 import { GIVE_UP_MS, Pause, Silence } from "./reconnect.js";
 import { goesOn, hasSourceLeft, isEmpty, isFinal, isPatient, pauseBefore, sameStream, watchOver } from "./reconnect.js";
@@ -15,6 +16,7 @@ const FRESH_TICKET_MS = 10_000;
 export class Lifecycle {
   plan = new Plan();
   pause = new Pause();
+  hush;
   /** @type {Connection | null} */
   connection = null;
   /** Those of this session, or of the last one. @type {import("./contract.js").Candidates} */
@@ -49,6 +51,7 @@ export class Lifecycle {
   constructor(signaling, media, emit) {
     this.#signaling = signaling;
     this.#media = media;
+    this.hush = new Hush(media);
     this.#emit = emit;
   }
 
@@ -152,6 +155,7 @@ export class Lifecycle {
   async #connect(signal, tracks, ticket) {
     const description = await this.#signaling.freshDescription();
     signal.throwIfAborted();
+    this.hush.interrupts = description.take?.interrupts ?? false;
     const silence = new Silence(signal, (silent) => this.#emit("silence", { silent }));
     const connection = (this.connection = new Connection(description, tracks, this.plan.watch, signal, {
       message: (message) => {
@@ -208,6 +212,7 @@ export class Lifecycle {
    */
   #receive(message, signal) {
     if (message.type === "controls") this.plan.values = message.values;
+    if (message.type === "state") this.hush.hear(message.value);
     if (message.type === "end") {
       if (this.connection) this.connection.resource = null; // there is nothing left to delete
       const error = this.#began && goesOn(message.reason, this.plan);

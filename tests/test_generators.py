@@ -318,10 +318,11 @@ async def test_a_flash_and_a_click_together() -> None:
                     clicks.append(wall(clocks["audio"], at + int(place)))
                 quiet = at + int(place)
     assert len(flashes) == len(clicks) == 2
-    assert [abs(flash - click) < 0.04 for flash, click in zip(flashes, clicks, strict=True)] == [
-        True,
-        True,
-    ]
+    # On the wire timestamps have 32 bits: on a machine that has been on for hours they have come
+    # around, which the clock's own do not.
+    around = 2**32 / 90_000
+    late = [(flash - click) % around for flash, click in zip(flashes, clicks, strict=True)]
+    assert all(min(each, around - each) < 0.04 for each in late)
 
 
 def wall(clock: Any, pts: int) -> float:

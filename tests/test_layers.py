@@ -61,6 +61,7 @@ LADDER = [
     Room("tracks", "av numpy"),
     Room("generators"),
     Room("vad", "numpy onnxruntime"),
+    Room("echo", "numpy"),
     Room("recording", "av numpy"),
     Room("turns", "av numpy"),
     Room("video_recording", "av"),
