@@ -41,7 +41,7 @@ SETTLE_SECONDS = 6.0
 """After a fault: what is noticed later than that is not of a short one."""
 PATIENCE = 3.0
 """How many times as long as promised it may take among other tests, on a machine that is busy."""
-UNWELL = ("Interrupted", "Reconnecting")
+UNWELL = ("Interrupted", "Reconnecting", "Offline")
 """What the page calls a connection that does not work."""
 
 AGAIN, NOTICED = 8.0, 5.0

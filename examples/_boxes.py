@@ -72,10 +72,11 @@ def decode(outputs: Mapping[str, Any], width: int, height: int, count: int | Non
         return _best(_corners(named["boxes"][0]) * [width, height, width, height], scores)
     if "boxes" in named and "scores" in named:
         return _ready(named, width, height)
-    rows = next((array[0] for array in outputs.values() if array.ndim == 3), None)
-    if rows is None:
+    tables = [array[0] for array in outputs.values() if array.ndim == 3]
+    if len(tables) != 1:  # PicoDet's are eight
         shapes = {name: array.shape for name, array in outputs.items()}
         raise ValueError(f"its outputs are of no detector known here: {shapes}")
+    [rows] = tables
     if rows.shape[1] == 6 and count != 1 and len(rows) <= 1000:  # has suppressed by itself
         return Found(rows[:, :4], rows[:, 4], rows[:, 5].astype(int))
     if rows.shape[0] < rows.shape[1]:  # YOLOv8 and later: a column each, no objectness

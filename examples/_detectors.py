@@ -45,7 +45,11 @@ class Detector:
             raise ValueError(f"{path.name} takes {shape}, not (1, 3, height, width)")
         self._channels_last = shape[3] == 3
         sides = shape[1:3] if self._channels_last else shape[2:4]
-        self._height, self._width = (side if isinstance(side, int) else SIDE for side in sides)
+        taught = _sides(self._network.metadata)
+        self._height, self._width = (
+            side if isinstance(side, int) else usual
+            for side, usual in zip(sides, taught, strict=True)
+        )
         self._as_opencv_has_them = False
         progress(0.5, "Trying it out")  # the first run is slow
         outputs = self._run(np.zeros((self._height, self._width, 3), np.uint8))
@@ -92,15 +96,30 @@ class Detector:
         return names[number] if 0 <= number < len(names) else f"class {number}"
 
 
+def _said(metadata: Mapping[str, str], key: str) -> Any:
+    """What a network says of itself, None where it says nothing that Python can read."""
+    try:
+        return ast.literal_eval(metadata.get(key, "None"))
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _sides(metadata: Mapping[str, str]) -> tuple[int, int]:
+    """The height and width of what a network was taught with, which it may say: [320, 320]."""
+    match _said(metadata, "imgsz"):
+        case [int(height), int(width)] if height > 0 < width:
+            return height, width
+    return SIDE, SIDE
+
+
 def _names(metadata: Mapping[str, str]) -> list[str]:
     """The classes that a network says itself, as Ultralytics writes them: {0: 'person', ...}."""
-    try:
-        names = ast.literal_eval(metadata.get("names", "[]"))
-    except (SyntaxError, ValueError):
-        return []
-    if isinstance(names, dict):
-        return [str(names.get(number, number)) for number in range(max(names, default=-1) + 1)]
-    return [str(name) for name in names]
+    match _said(metadata, "names"):
+        case dict(names):
+            return [str(names.get(number, number)) for number in range(max(names, default=-1) + 1)]
+        case [*names]:
+            return [str(name) for name in names]
+    return []
 
 
 def chosen(progress: Tell) -> Detector | Faces:
@@ -114,8 +133,8 @@ def chosen(progress: Tell) -> Detector | Faces:
         return Faces(progress)
     except Missing:
         raise Missing(
-            f"it needs a network: name one with `-- --model FILE.onnx`, or {INSTALL} for one of "
-            "faces"
+            "This example needs a network: name one with `-- --model FILE.onnx`, or "
+            f"{INSTALL} for one of faces"
         ) from None
 
 

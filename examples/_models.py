@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import cv2
 
+from rtcstream import LoadingFailed
+
 INSTALL = "pip install 'rtcstream[models]' (in a checkout: .venv/bin/pip install -e '.[models]')"
 
 T = TypeVar("T")
@@ -17,7 +19,7 @@ Tell: TypeAlias = Callable[[float, str], None]
 """Tells how far it is, 0..1, and what it does."""
 
 
-class Missing(RuntimeError):
+class Missing(LoadingFailed):
     """There are no weights; says what to install."""
 
 
@@ -26,7 +28,7 @@ def packaged(distribution: str, path: str) -> Path:
     try:
         return Path(str(metadata.distribution(distribution).locate_file(path)))
     except metadata.PackageNotFoundError:
-        raise Missing(f"it needs the weights of {distribution}: {INSTALL}") from None
+        raise Missing(f"This example needs the weights of {distribution}: {INSTALL}") from None
 
 
 def options() -> argparse.Namespace:

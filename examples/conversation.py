@@ -10,10 +10,9 @@ A key, if it wants one, is taken from the environment: OPENAI_API_KEY.
 import argparse
 import asyncio
 import functools
-import json
 import logging
-import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -21,16 +20,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
-import aiohttp
 import numpy as np
 
-from rtcstream import Said, Samples, Session, Stream, Utterance
+from rtcstream import LoadingFailed, Said, Samples, Session, Stream, Utterance
+from rtcstream.examples._completions import NoAnswer, ask
 
 logger = logging.getLogger(__name__)
 
 MOST = 40
 """What was said last; of more neither the page nor the answering model is told."""
 TIMES = "after the turn: its words at %.0f ms, a sentence of the answer at %.0f, its sound at %.0f"
+NO_VOICE = "This example needs espeak-ng: apt-get install espeak-ng"
 NEARLY = 0.1
 """Seconds: so much of a sentence need not have been heard to the end."""
 PROMPT = "You are on the phone: answer in one to three short spoken sentences, without lists."
@@ -56,8 +56,8 @@ def recognizer() -> Callable[[Utterance], str]:
     try:
         from moonshine_voice import ModelArch, Transcriber, get_model_path
     except ImportError:
-        raise RuntimeError(
-            "it needs moonshine-voice: pip install 'rtcstream[conversation]'"
+        raise LoadingFailed(
+            "This example needs moonshine-voice: pip install 'rtcstream[conversation]'"
         ) from None
     model: Any = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY)
     alone = threading.Lock()
@@ -76,34 +76,26 @@ def speak(text: str) -> tuple[int, Samples]:
         command = ["espeak-ng", "--stdin", "--stdout", "-s", "165"]
         made = subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
     except FileNotFoundError:
-        raise RuntimeError("it needs espeak-ng: apt-get install espeak-ng") from None
+        raise LoadingFailed(NO_VOICE) from None
     return int.from_bytes(made[24:28], "little"), np.frombuffer(made[44:], "<i2")
-
-
-async def ask(url: str, model: str, history: list[Said]) -> AsyncGenerator[str, None]:
-    """An answer of a model, as a server with OpenAI's interface streams it."""
-    roles = [("user" if said.who == "you" else "assistant", said.text) for said in history]
-    messages = [{"role": role, "content": text} for role, text in [("system", PROMPT), *roles]]
-    key = os.environ.get("OPENAI_API_KEY")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    body = {"model": model, "messages": messages, "stream": True}
-    async with (
-        aiohttp.ClientSession(headers=headers) as client,
-        client.post(f"{url.rstrip('/')}/chat/completions", json=body) as response,
-    ):
-        if response.status != 200:
-            text = (await response.text())[:300]
-            raise RuntimeError(f"{url} answered {response.status}: {text}")
-        async for line in response.content:  # server-sent events
-            if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
-                for choice in json.loads(line[5:]).get("choices", []):
-                    yield choice["delta"].get("content") or ""
 
 
 async def off_the_loop(parts: Iterator[str]) -> AsyncGenerator[str, None]:
     """What a plain generator yields, which may take its time."""
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
         yield part
+
+
+async def as_far_as_it_comes(
+    parts: AsyncGenerator[str, None], session: Session
+) -> AsyncGenerator[str, None]:
+    """The parts of a model's answer; the page is told why there are no more."""
+    async with aclosing(parts):
+        try:
+            async for part in parts:
+                yield part
+        except NoAnswer as error:
+            session.error(f"The model's server {error}.")
 
 
 async def sentences(parts: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
@@ -123,6 +115,8 @@ class Conversation:
 
     def __init__(self) -> None:
         self.recognize = recognizer()
+        if shutil.which("espeak-ng") is None:  # better now than when something has been said
+            raise LoadingFailed(NO_VOICE)
         self.history: list[Said] = []
 
     async def __call__(
@@ -132,6 +126,8 @@ class Conversation:
         marks = [time.monotonic()]
         words = await asyncio.to_thread(self.recognize, speech)
         if not words:
+            if self.history:  # which says how far the answer was heard that this noise has ended
+                yield None, self.history
             return
         marks.append(time.monotonic())
         self.history = [*self.history[-MOST:], Said("you", words)]
@@ -139,7 +135,7 @@ class Conversation:
         spoken: list[str] = []
         lengths: list[float] = []
         try:
-            async with aclosing(sentences(write(self.history))) as written:
+            async with aclosing(sentences(write(self.history, session))) as written:
                 async for sentence in written:
                     marks.append(time.monotonic())
                     rate, samples = await asyncio.to_thread(speak, sentence)
@@ -157,10 +153,12 @@ class Conversation:
                 self.history = [*self.history, Said("computer", answer)]
 
 
-def write(history: list[Said]) -> AsyncGenerator[str, None]:
+def write(history: list[Said], session: Session) -> AsyncGenerator[str, None]:
     """The answer, from wherever the command line says."""
     if OPTIONS.url:
-        return ask(OPTIONS.url, OPTIONS.model, history)
+        roles = [("user" if said.who == "you" else "assistant", said.text) for said in history]
+        messages = [{"role": role, "content": text} for role, text in [("system", PROMPT), *roles]]
+        return as_far_as_it_comes(ask(OPTIONS.url, OPTIONS.model, messages), session)
     return off_the_loop(reply(history))
 
 

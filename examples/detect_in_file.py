@@ -49,7 +49,8 @@ SHOWN = 15
 class DetectInFile:
     """What is in a film, in boxes with names: at the film's own pace, or as fast as it goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress) -> None:
+        self.detect = detector.ask(progress)  # without a network nobody needs to choose a film
         self.folder = TemporaryDirectory(prefix="rtcstream-")
 
     def close(self) -> None:
@@ -61,9 +62,13 @@ class DetectInFile:
         session: Session,
         video: Annotated[File | None, MaxSize(1 << 30), Label("Film")] = None,
         real_time: Annotated[bool, Label("At its own pace")] = False,
-        conf_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.3),
-        iou_threshold: Annotated[Live[float], Range(0, 1, 0.05)] = Live(0.5),
-    ) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("so far")], Boxes]]:
+        conf_threshold: Annotated[
+            Live[float], Range(0, 1, 0.05), Label("Confidence, at least")
+        ] = Live(0.3),
+        iou_threshold: Annotated[Live[float], Range(0, 1, 0.05), Label("Overlap, at most")] = Live(
+            0.5
+        ),
+    ) -> Iterator[tuple[Image, list[Box | Text], Annotated[str, Label("So far")], Boxes]]:
         path = video.path if video is not None else options().video
         if path is None:
             yield (
@@ -73,7 +78,6 @@ class DetectInFile:
                 None,
             )
             return
-        detect = detector.ask(progress)
         begin, shown_at, things, image = time.monotonic(), 0.0, 0, None
         found = options().boxes or Path(self.folder.name, "found.jsonl")
         with found.open("w", encoding="utf-8") as lines:
@@ -83,7 +87,7 @@ class DetectInFile:
                     continue
                 time.sleep(max(-late, 0) if real_time else 0)
                 image = frame.to_ndarray(format="bgr24")
-                boxes = detect(image, conf_threshold.value, iou_threshold.value)
+                boxes = self.detect(image, conf_threshold.value, iou_threshold.value)
                 things += len(boxes)
                 line = {"time": frame.time, "boxes": [dataclasses.asdict(box) for box in boxes]}
                 lines.write(json.dumps(line) + "\n")

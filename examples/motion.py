@@ -16,7 +16,7 @@ class Motion:
 
     def __call__(
         self, image: Image, sensitivity: Annotated[int, Range(1, 50)] = 20
-    ) -> tuple[Image, Annotated[float, Label("motion, %")]]:
+    ) -> tuple[Image, Annotated[float, Label("Motion, %")]]:
         grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (9, 9), 0)
         last, self.last = self.last, grey
         if last is None or last.shape != grey.shape:

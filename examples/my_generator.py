@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 from typing import Annotated
 
-from rtcstream import Range, Stream
+from rtcstream import Label, Range, Stream
 
 
-def my_generator(x: Annotated[int, Range(1, 100)] = 10) -> Iterator[int]:
+def my_generator(x: Annotated[int, Range(1, 100), Label("Count up to")] = 10) -> Iterator[int]:
     """Counts up to x, ten a second."""
     for number in range(x):
         yield number

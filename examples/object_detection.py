@@ -10,7 +10,7 @@ Without one it finds faces, with the ``models`` extra: pip install 'rtcstream[mo
 
 from typing import Annotated
 
-from rtcstream import Box, Image, Progress, Range, Stream
+from rtcstream import Box, Image, Label, Progress, Range, Stream
 from rtcstream.examples._detectors import detector
 from rtcstream.examples._models import options
 
@@ -26,8 +26,8 @@ class ObjectDetection:
     def __call__(
         self,
         image: Image,
-        conf_threshold: Annotated[float, Range(0, 1, 0.05)] = 0.3,
-        iou_threshold: Annotated[float, Range(0, 1, 0.05)] = 0.5,
+        conf_threshold: Annotated[float, Range(0, 1, 0.05), Label("Confidence, at least")] = 0.3,
+        iou_threshold: Annotated[float, Range(0, 1, 0.05), Label("Overlap, at most")] = 0.5,
     ) -> tuple[Image, list[Box]]:
         return image, self.detect(image, conf_threshold, iou_threshold)
 

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 import cv2
 
-from rtcstream import Image, Range, Stream
+from rtcstream import Image, Label, Range, Stream
 
 
 def privacy(
     image: Image,
     mode: Literal["pixelate", "blur"] = "pixelate",
-    size: Annotated[int, Range(8, 64, 8)] = 24,
+    size: Annotated[int, Range(8, 64, 8), Label("Size of a block, pixels")] = 24,
 ) -> Image:
     """Nobody can be recognised: the picture leaves in large blocks, or blurred."""
     height, width = image.shape[:2]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from rtcstream import Box, Image, Progress, Range, Stream
+from rtcstream import Box, Image, Label, Progress, Range, Stream
 from rtcstream.examples._models import INSTALL, Missing, Shared, Tell
 
 
@@ -18,7 +18,9 @@ def load(progress: Tell) -> Any:
     try:
         from rapidocr_onnxruntime import RapidOCR
     except ImportError:
-        raise Missing(f"it needs rapidocr-onnxruntime: {INSTALL}, on Python 3.11 or 3.12") from None
+        raise Missing(
+            f"This example needs rapidocr-onnxruntime: {INSTALL}, on Python 3.11 or 3.12"
+        ) from None
     progress(0.2, "Reading the weights")
     read = RapidOCR()
     progress(0.6, "Trying it out")  # the first run is slow
@@ -37,7 +39,9 @@ class ReadText:
         self.read = reader.ask(progress)
 
     def __call__(
-        self, image: Image, conf_threshold: Annotated[float, Range(0, 1, 0.05)] = 0.6
+        self,
+        image: Image,
+        conf_threshold: Annotated[float, Range(0, 1, 0.05), Label("Confidence, at least")] = 0.6,
     ) -> list[Box]:
         with turn:
             lines, _ = self.read(image)

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import numpy as np
 
-from rtcstream import Live, Range, Samples, Stream
+from rtcstream import Label, Live, Range, Samples, Stream
 
 RATE = 48_000
 BLOCK = RATE // 50
 
 
 def tone(
-    hz: Annotated[Live[float], Range(50, 2000, 1)] = Live(440.0),
+    hz: Annotated[Live[float], Range(50, 2000, 1), Label("Pitch, Hz")] = Live(440.0),
     volume: Annotated[Live[float], Range(0, 1, 0.01)] = Live(0.3),
 ) -> Iterator[Samples]:
     """A tone whose pitch and loudness follow their sliders at once."""

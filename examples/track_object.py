@@ -24,8 +24,8 @@ class TrackObject:
         self,
         image: Image,
         target: Annotated[Point | None, Label("What to follow")] = None,
-        size: Annotated[int, Range(16, 128, 4)] = 48,
-    ) -> tuple[Image, list[Box | Text], Annotated[Plot, Label("likeness")]]:
+        size: Annotated[int, Range(16, 128, 4), Label("How large it is, pixels")] = 48,
+    ) -> tuple[Image, list[Box | Text], Annotated[Plot, Label("Likeness")]]:
         if target != self.target:
             self.target, self.patch = target, None
         if target is None:

@@ -5,7 +5,7 @@ It needs the ``speech`` extra: pip install 'rtcstream[speech]'
 
 from typing import Annotated, Any
 
-from rtcstream import Block, Channels, Rate, Samples, Stream
+from rtcstream import Block, Channels, LoadingFailed, Rate, Samples, Stream
 
 
 class Transcribe:
@@ -15,7 +15,9 @@ class Transcribe:
         try:
             from pocketsphinx import Decoder, Endpointer
         except ImportError:
-            raise RuntimeError("it needs pocketsphinx: pip install 'rtcstream[speech]'") from None
+            raise LoadingFailed(
+                "This example needs pocketsphinx: pip install 'rtcstream[speech]'"
+            ) from None
         self.said: list[str] = []
         self.decoder: Any = Decoder(samprate=16_000, loglevel="FATAL")
         self.endpointer: Any = Endpointer(sample_rate=16_000)

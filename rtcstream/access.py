@@ -14,11 +14,11 @@ from typing import TypeAlias
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from . import signed
+from . import access_api, signed
 from .buckets import Buckets, account
 from .limits import DEFAULTS, Limits
 from .sign_in import SignInPage, wants_page, way_and_back
-from .signaling import IDENTITY, Problem, origins_of
+from .signaling import IDENTITY, OPENAPI_SECURITY, Problem, add_paths, origins_of
 from .signed import Pass
 
 logger = logging.getLogger("rtcstream")
@@ -104,8 +104,9 @@ class Access:
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._page = SignInPage()
 
-    def middleware(self, app: web.Application) -> Middleware:
-        """The middleware that guards ``app`` and all that is mounted in it.
+    def middleware(self, app: web.Application, server: str = "/") -> Middleware:
+        """The middleware that guards ``app`` and all that is mounted in it. ``server`` is where
+        that is, for their OpenAPI descriptions.
 
         A request needs ``Authorization: Bearer TOKEN`` or the cookie that the sign-in page sets, at
         ``sign-in`` below where ``app`` is mounted; it is 401 without, and a person who opens a page
@@ -113,6 +114,9 @@ class Access:
         """
         sign_in = app.router.add_resource("/sign-in")  # which knows where `app` gets mounted
         sign_out = app.router.add_resource("/sign-out")
+        if self._tokens is not None:
+            add_paths(app, access_api.paths(server))
+            app[OPENAPI_SECURITY] = access_api.TOKENS
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -19,7 +19,7 @@ from .negotiator import Sessions
 from .operations import Operations
 from .overload import available_cores
 from .session import MediaSession
-from .signaling import OPENAPI_PATHS, PASSED_ON, SAME_ORIGIN, Problem
+from .signaling import PASSED_ON, SAME_ORIGIN, Problem, add_paths
 from .signaling.hosts import host_name
 from .transport.network import network
 
@@ -123,7 +123,7 @@ def setup(app: web.Application, operations: Operations, token: str | None) -> No
     add("POST", "/admin/sign-in", routes.sign_in)
     add("POST", "/admin/sign-out", routes.sign_out)
     add("DELETE", "/admin/sessions/{id}", routes.close)
-    app[OPENAPI_PATHS] = operations_api.paths(with_admin=token is not None)
+    add_paths(app, operations_api.paths(with_admin=token is not None))
     app.middlewares.insert(0, _counting(operations))
 
 

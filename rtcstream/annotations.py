@@ -12,17 +12,20 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 import av
 import numpy as np
 
-from .controls import shown
 from .errors import SignatureError
+from .spelling import foreign, lists_media, no_type, shown
 from .takes import Recording, Utterance, VideoRecording
 from .types import (
     AudioFormat,
     Block,
     Channels,
     ChunkFormat,
+    File,
     Label,
     Limit,
+    MaxSize,
     PixelFormat,
+    Range,
     Rate,
     Turn,
 )
@@ -85,7 +88,7 @@ class Output:
     """What a function returns, or each thing that a ``generator`` yields.
 
     The media come first (picture, then sound, or a chunk), then the results: alone, or in a tuple
-    when there is more than one. ``optional`` media may be None: nothing new.
+    when there is more than one. It may be None where it is ``optional``: nothing new.
     """
 
     picture: Form | None = None
@@ -114,16 +117,21 @@ def media(hint: Any) -> Media | None:
     marks = metadata(hint)
     base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     if base is Recording or base is VideoRecording:
+        _check_options(hint, marks, Limit)
         limit = _last(marks, Limit)
         return Take(limit.seconds if limit else 60.0, video=base is VideoRecording)
     if base is Utterance:
+        _check_options(hint, marks, Turn)
         return Take(turn=_last(marks, Turn) or Turn())
     for mark in reversed(marks):
         if isinstance(mark, PixelFormat):
+            _check_options(hint, marks)
             return Picture(mark.name)
         if isinstance(mark, ChunkFormat):
+            _check_options(hint, marks)
             return Chunk(mark.kind)
     if any(isinstance(mark, AudioFormat) for mark in marks):
+        _check_options(hint, marks, Block, Rate, Channels)
         block, rate, channels = (_last(marks, kind) for kind in (Block, Rate, Channels))
         return Sound(
             block.seconds if block else None,
@@ -133,6 +141,17 @@ def media(hint: Any) -> Media | None:
     if _is_array(base):
         raise ValueError("an array could be anything; write `Image` (BGR), `RGBImage` or `Samples`")
     return None
+
+
+def _check_options(hint: Any, marks: tuple[Any, ...], *options: type) -> None:
+    """Raises ValueError for what stands in ``Annotated`` and is none of these options, but is one
+    of ours, or might have been meant as one; what is of another library is not for us."""
+    for mark in marks:
+        kind = mark if isinstance(mark, type) else type(mark)
+        ours = issubclass(kind, _PARAMETERS_MARKS) and not isinstance(mark, options)
+        if ours or isinstance(mark, int | float | str):
+            names = ", ".join(f"{each.__name__}(...)" for each in (*options, Label))
+            raise ValueError(f"{shown(mark)} is no option of it; there are {names}: {shown(hint)}")
 
 
 def _is_array(hint: Any) -> bool:
@@ -147,7 +166,14 @@ def output(hint: Any) -> Output:
     if get_origin(inner) in _ITERATORS or inner in _ITERATORS:
         if optional or not get_args(inner):
             raise ValueError("say what it yields: `-> Iterator[Image]`")
-        return dataclasses.replace(_item(get_args(inner)[0]), generator=True)
+        item, *more = get_args(inner)
+        if more and get_origin(inner) not in _GENERATORS:
+            raise ValueError(f"write `-> Iterator[tuple[{', '.join(map(shown, (item, *more)))}]]`")
+        if wrong := no_type(item, "-> Iterator[{}]", _RETURNED):
+            raise ValueError(wrong)
+        return dataclasses.replace(_item(item), generator=True)
+    if wrong := no_type(hint, "-> {}", _RETURNED):
+        raise ValueError(wrong)
     return _item(hint)
 
 
@@ -172,6 +198,10 @@ def _item(hint: Any) -> Output:
             if isinstance(found, Picture) and isinstance(sound, Sound):
                 out, rest = _with(out, sound), rest[1:]
             return dataclasses.replace(out, results=tuple(_result(item) for item in rest))
+        if Ellipsis not in items:
+            if len(items) == 1:
+                raise ValueError(f"write `-> {shown(items[0])}`, or `-> tuple[T, ...]`")
+            return Output(optional=optional, results=tuple(_result(item) for item in items))
     return Output(results=(_result(hint),))
 
 
@@ -207,17 +237,29 @@ def _result(hint: Any) -> ResultSlot:
 
 
 def _check_result(hint: Any) -> None:
-    if isinstance(hint, tuple):
-        raise ValueError("write `-> tuple[Image, str]`, not `-> (Image, str)`")
+    if wrong := no_type(hint) or foreign(hint):
+        raise ValueError(wrong)
+    if name := lists_media(hint):
+        raise ValueError(
+            f"the image or the sound comes first, and once: `-> {name}`; a list of them is what "
+            "a function decorated with `@batched` returns"
+        )
     marks = metadata(hint)
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     if hint in (av.VideoFrame, av.AudioFrame) or any(isinstance(m, _MEDIA_MARKS) for m in marks):
         raise ValueError("the image or the sound comes first, and once: `-> tuple[Image, T]`")
+    for mark in marks:
+        if isinstance(mark, _PARAMETERS_MARKS):
+            raise ValueError(f"{mark!r} is for what a function takes, not for its results")
+        if isinstance(mark, str):
+            raise ValueError(f"{mark!r} is no name of a result; write `Label({mark!r})`")
+    if hint is File:
+        raise ValueError("a File is what a control takes; return `session.download(path)`")
     origin = get_origin(hint)
     if origin in _ITERATORS:
         raise ValueError("an iterator must be all that is returned: `-> Iterator[tuple[Image, T]]`")
-    if origin in (list, tuple, Union, types.UnionType):
+    if origin in (list, tuple, abc.Sequence, Union, types.UnionType) or _is_mapping(origin):
         for argument in get_args(hint):
             if argument is not Ellipsis:
                 _check_result(argument)
@@ -230,7 +272,11 @@ def _check_result(hint: Any) -> None:
         )
 
 
+_RETURNED = "`-> Image`, `-> tuple[Image, T]` with results, or `-> T`"
+
 _MEDIA_MARKS = (PixelFormat, AudioFormat, ChunkFormat)
+_PARAMETERS_MARKS = (Range, MaxSize, Block, Rate, Channels, Limit, Turn)
+_GENERATORS = (abc.Generator, abc.AsyncGenerator)
 
 _ITERATORS = (
     *(abc.Iterator, abc.Iterable, abc.Generator),
@@ -242,14 +288,44 @@ def hints_of(function: Any, name: str) -> dict[str, Any]:
     """The annotations of a function, which errors call by this name; none of what cannot have any.
     Raises SignatureError."""
     try:
-        return typing.get_type_hints(function, include_extras=True)
-    except NameError as error:
+        found = typing.get_type_hints(function, include_extras=True)
+    except (AttributeError, TypeError, ValueError, SyntaxError, NameError):
+        found = _hints_one_by_one(function, name)
+    # Of `type Photo = Image` (PEP 695) the type.
+    return {place: getattr(hint, "__value__", hint) for place, hint in found.items()}
+
+
+def _hints_one_by_one(function: Any, name: str) -> dict[str, Any]:
+    """The same where one cannot be read, which a SignatureError says."""
+    try:
+        given = getattr(function, "__annotations__", None) or {}
+    except NameError as error:  # Python 3.14 looks them up when they are asked for
         text = f"an annotation names something that its module does not have: {error}"
         raise SignatureError(name, None, text) from None
+    return {place: _hint_of(function, name, place, hint) for place, hint in given.items()}
+
+
+def _hint_of(function: Any, name: str, place: str, given: Any) -> Any:
+    """One annotation. Raises SignatureError when it cannot be read."""
+    known = getattr(function, "__globals__", {})
+    alone = types.SimpleNamespace(__annotations__={place: given})
+    try:
+        return typing.get_type_hints(alone, known, include_extras=True)[place]
+    except NameError as error:
+        text = (
+            f"its annotation names something that its module does not have: {error}; import it "
+            "there, where Python sees it when it runs"
+        )
+        raise SignatureError(name, place, text) from None
     except (AttributeError, TypeError, ValueError, SyntaxError) as error:
-        if not getattr(function, "__annotations__", None):
-            return {}
-        raise SignatureError(name, None, f"its annotations cannot be read: {error}") from None
+        if not isinstance(given, str):
+            raise SignatureError(name, place, f"its annotation cannot be read: {error}") from None
+    try:
+        # A text that stands for no type, such as "[Image, Box]", which is said better elsewhere.
+        return eval(given, known)
+    except Exception as error:
+        text = f"its annotation {given!r} cannot be read: {error}"
+        raise SignatureError(name, place, text) from None
 
 
 def metadata(hint: Any) -> tuple[Any, ...]:
@@ -271,9 +347,13 @@ def _last(marks: Iterable[Any], kind: type) -> Any:
     return found[-1] if found else None
 
 
+def _is_mapping(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Mapping)
+
+
 def _sendable(kind: type) -> bool:
     return (
-        kind in (object, Any, type(None))
+        kind in (object, Any, type(None), abc.Sequence)
         or issubclass(kind, str | int | float | list | tuple | np.generic | enum.Enum)
         or issubclass(kind, Mapping)
         or dataclasses.is_dataclass(kind)

@@ -9,8 +9,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, get_args, get_origin, overload
 
-from .annotations import hints_of
+from .annotations import hints_of, media
 from .errors import ResultError, SignatureError
+from .spelling import no_type, shown
+from .types import Progress, Session
 
 Result = TypeVar("Result")
 
@@ -105,6 +107,7 @@ class Batched(Generic[Result]):
                 self.__name__, parameter.name, "it is given by name: write it without `*` and `/`"
             )
         default = parameter.default
+        annotation = self._element(parameter.name, hint, default)
         if default is not parameter.empty:
             if not isinstance(default, list | tuple) or len(default) != 1:
                 raise SignatureError(
@@ -114,18 +117,34 @@ class Batched(Generic[Result]):
                     f"`Sequence[T] = (value,)`, not {default!r}",
                 )
             default = default[0]
-        annotation = self._element(parameter.name, hint)
         return parameter.replace(annotation=annotation, default=default)
 
-    def _element(self, name: str, hint: Any) -> Any:
+    def _element(self, name: str, hint: Any, default: Any = inspect.Parameter.empty) -> Any:
         if get_origin(hint) in (list, Sequence):
             return get_args(hint)[0]
+        one = shown(hint)
+        place = "-> list[{}]" if name == "return" else f"{name}: list[{{}}]"
+        if hint is None:
+            text = "it says no type; write what a list has, such as `list[Image]`"
+        elif wrong := no_type(hint, place):
+            text = wrong
+        elif name == "return" or self._is_given(name, hint):
+            text = f"`{one}` is of one session; write `{place.format(one)}`"
+        else:
+            first = "value" if default is inspect.Parameter.empty else repr(default)
+            text = f"`{one}` is of one session; write `{name}: Sequence[{one}] = ({first},)`"
         raise SignatureError(
             self.__name__,
             name,
-            "a batched function takes and returns lists, an item for each session: write "
-            "`list[Image]`, `Sequence[T] = (default,)`, `-> list[T]`",
+            f"a batched function takes and returns lists, an item for each session: {text}",
         )
+
+    def _is_given(self, name: str, hint: Any) -> bool:
+        """Whether it is the session's, and no control."""
+        try:
+            return media(hint) is not None or hint in (Session, Progress)
+        except ValueError as error:
+            raise SignatureError(self.__name__, name, f"{error}, in a list") from None
 
     # The calls
 

@@ -3,25 +3,21 @@
 import asyncio
 import contextlib
 import inspect
-import operator
 import os
 import sysconfig
 import threading
 import traceback
 from collections.abc import Awaitable, Generator
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import av
 
 from . import media
-from .annotations import SAMPLE_RATE, ResultSlot
-from .errors import ResultError, SessionClosed
+from .errors import LoadingFailed, ResultError, SessionClosed
 from .faults import WorkerError
-from .lifespan import Lifespan, LoadingFailed
+from .lifespan import Lifespan
+from .outcomes import Outcome, Outcomes
 from .reporting import Reporter
-from .results import to_json
-from .samples import Mixer, Stereo
 from .signature import Signature
 
 # Files of this package itself (its examples lie below, and are like a user's) and of Python's.
@@ -32,19 +28,6 @@ _NOT_THE_USERS = (
     sysconfig.get_path("stdlib"),
     "<frozen ",
 )
-
-Results: TypeAlias = tuple[tuple[str | None, Any], ...]
-"""Names, None for the only one of a function, and data for the page."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one call, or one yield, gave: media to send (None: nothing new), and named results."""
-
-    picture: av.VideoFrame | None = None
-    sound: Stereo | None = None
-    chunk: Any = None
-    results: Results = ()
 
 
 class AnyCall(Protocol):
@@ -109,6 +92,7 @@ class Call:
         loop: asyncio.AbstractEventLoop,
         lock: threading.Lock,
         lifespan: Lifespan | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         self.signature = signature
         self._session = session
@@ -116,7 +100,7 @@ class Call:
         self._lock = lock
         self._lifespan = lifespan
         self.starting = False
-        self._mixer = Mixer()
+        self._outcomes = Outcomes(signature) if outcomes is None else outcomes
         self._target: Any = None
         self.opened = False
         self._closed = False
@@ -130,7 +114,7 @@ class Call:
     @property
     def clipped(self) -> int:
         """Samples so far that were louder than full scale."""
-        return self._mixer.clipped
+        return self._outcomes.clipped
 
     def open(self) -> None:
         """Wait for what all sessions need, and build the class, if it is one. Raises LoadingFailed,
@@ -168,11 +152,11 @@ class Call:
 
     def of_image(self, image: Any, size: tuple[int, int], values: dict[str, Any]) -> Outcome:
         """The same with a picture as the function takes it; ``size`` is its (width, height)."""
-        return self._outcome(self._call(image, values), size)
+        return self._outcomes.check(self._call(image, values), size)
 
     def of_sound(self, block: Any, values: dict[str, Any]) -> Outcome:
         """Call the function with a block of sound; raises the same."""
-        return self._outcome(self._call(block, values), None)
+        return self._outcomes.check(self._call(block, values), None)
 
     def generate(
         self, given: Any, values: dict[str, Any]
@@ -184,7 +168,7 @@ class Call:
         """
         generator = self._call(given, values)
         if not self.signature.out.generator:
-            yield self._outcome(generator, None)
+            yield self._outcomes.check(generator, None)
             return
         if not hasattr(generator, "__next__") and not hasattr(generator, "__anext__"):
             generator = aiter(generator) if hasattr(generator, "__aiter__") else iter(generator)
@@ -196,7 +180,7 @@ class Call:
                 except (StopIteration, StopAsyncIteration):
                     return
                 try:
-                    outcome: Outcome | ResultError = self._outcome(item, None)
+                    outcome: Outcome | ResultError = self._outcomes.check(item, None)
                 except ResultError as error:
                     outcome = error
                 yield outcome
@@ -283,117 +267,6 @@ class Call:
             return await awaitable
         finally:
             self._task = None
-
-    # What came back
-
-    def _outcome(self, returned: Any, size: tuple[int, int] | None) -> Outcome:
-        out = self.signature.out
-        promised = [
-            *(["an image"] if out.picture else []),
-            *(["samples"] if out.sound else []),
-            *(["a chunk"] if out.chunk else []),
-        ]
-        slots = out.results
-        if not promised and not slots:
-            if returned is not None:
-                raise ResultError(f"it returned {_kind(returned)}, but its signature says -> None")
-            return Outcome()
-        may_be_none = out.optional if promised else all(slot.optional for slot in slots)
-        if returned is None and may_be_none:
-            return Outcome()
-        count = len(promised) + len(slots)
-        values: tuple[Any, ...] = (returned,)
-        if count > 1:
-            if not isinstance(returned, tuple) or len(returned) != count:
-                what = " and ".join([*promised, f"{len(slots)} more"] if slots else promised)
-                raise ResultError(
-                    f"it returned {_kind(returned)}, but its signature promises a tuple of {what}"
-                )
-            values = returned
-        elif promised and isinstance(returned, tuple) and not (out.sound and out.sound.rated):
-            raise ResultError(
-                f"it returned {_kind(returned)}, but its signature promises {promised[0]} alone; "
-                "write `-> tuple[Image, T]` for results beside it"
-            )
-        given = dict(zip(promised, values, strict=False))
-        picture = self._picture(given["an image"]) if out.picture else None
-        if size is None and picture is not None:  # a generator's, which may be sent smaller
-            size = picture.width, picture.height
-        results = _results(slots, values[len(promised) :], size)
-        return Outcome(
-            picture=picture,
-            sound=self._sound(given["samples"]) if out.sound else None,
-            chunk=self._chunk(given["a chunk"]) if out.chunk else None,
-            results=results,
-        )
-
-    def _picture(self, image: Any) -> av.VideoFrame | None:
-        out = self.signature.out
-        if image is None:
-            self._nothing("an image", "Image")
-            return None
-        if out.picture == "frame":
-            if isinstance(image, av.VideoFrame):
-                return image
-            raise ResultError(f"it returned {_kind(image)}, but promises an av.VideoFrame")
-        return media.to_frame(image, out.picture or "bgr24")
-
-    def _sound(self, sound: Any) -> Stereo | None:
-        form = self.signature.out.sound
-        assert form is not None
-        if sound is None:
-            self._nothing("samples", "Samples")
-            return None
-        if form.raw:
-            if isinstance(sound, av.AudioFrame):
-                return self._mixer.frame(sound)
-            raise ResultError(f"it returned {_kind(sound)}, but promises an av.AudioFrame")
-        taken = self.signature.sound_in
-        rate = form.rate or (taken.rate if taken else None) or SAMPLE_RATE
-        if form.rated:
-            if not (isinstance(sound, tuple) and len(sound) == 2):
-                raise ResultError(f"it returned {_kind(sound)}, but promises (rate, samples)")
-            rate, sound = sound
-            try:
-                rate = operator.index(rate)
-            except TypeError:
-                raise ResultError(
-                    f"the rate of samples must be a whole number, not {rate!r}"
-                ) from None
-        return self._mixer.mix(sound, rate)
-
-    def _chunk(self, chunk: Any) -> Any:
-        if isinstance(chunk, bytes | bytearray | memoryview | str | os.PathLike):
-            return chunk
-        raise ResultError(f"a chunk must be bytes or a path, not {type(chunk).__name__}")
-
-    def _nothing(self, what: str, name: str) -> None:
-        """Raises ResultError unless the signature allows for None."""
-        if not self.signature.out.optional:
-            raise ResultError(
-                f"it returned None, but its signature promises {what}; "
-                f"write `{name} | None` if there may be nothing new"
-            )
-
-
-def _results(
-    slots: tuple[ResultSlot, ...], values: tuple[Any, ...], size: tuple[int, int] | None
-) -> Results:
-    named = []
-    for number, (slot, value) in enumerate(zip(slots, values, strict=True), 1):
-        if value is None:
-            if slot.optional:
-                continue
-            raise ResultError("a result is None; write `T | None` if there may be nothing to say")
-        name = slot.name or (None if len(slots) == 1 else f"result {number}")
-        named.append((name, to_json(value, size)))
-    return tuple(named)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
-    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def describe_error(error: BaseException, signature: Signature) -> str:

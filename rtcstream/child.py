@@ -30,12 +30,14 @@ from typing import Any
 import numpy as np
 
 from . import media, messages, signature
-from .calls import Call, Outcome, describe_error
-from .errors import CommandError, MessageError, ResultError
+from .calls import Call, describe_error
+from .errors import CommandError, LoadingFailed, MessageError, ResultError
+from .outcomes import Outcome, Outcomes
 from .pipes import Memory, Message, Pipe, aligned, planes_size
 from .reporting import share
 from .results import to_json
 from .server import loading
+from .signature import Signature
 from .takes import Recording, Utterance, VideoRecording
 from .types import Download, Live, Peer
 
@@ -158,21 +160,22 @@ class ChildSession:
         self._server.tell("close", reason=str(reason)[:2000])
 
 
-class ChildCall(Call):
-    """A call whose picture goes into the shared memory instead of into a frame."""
+class PlacedOutcomes(Outcomes):
+    """Outcomes whose picture goes into the shared memory instead of into a frame."""
 
-    memory: Memory
+    def __init__(self, signature: Signature, memory: Memory) -> None:
+        super().__init__(signature)
+        self._channels = signature.out.picture
+        self._memory = memory
 
-    def _picture(self, image: Any) -> Any:
-        if image is None:
-            self._nothing("an image", "Image")
-            return None
-        channels = self.signature.out.picture
-        assert channels is not None and channels != "frame"
-        colour = media.to_colour(image, channels)
+    def _frame(self, image: Any) -> "_Placed":
+        assert self._channels is not None and self._channels != "frame"
+        colour = media.to_colour(image, self._channels)
         picture = _Placed(colour.shape[1], colour.shape[0])
         media.to_planes(
-            colour, self.memory.planes(0, picture.width, picture.height, room=True), channels
+            colour,
+            self._memory.planes(0, picture.width, picture.height, room=True),
+            self._channels,
         )
         return picture
 
@@ -191,7 +194,7 @@ class ChildWorker:
         self._pipe = pipe
         self._server = server
         self._memory = memory
-        self._call: ChildCall | None = None
+        self._call: Call | None = None
         self._live: dict[str, Live[Any]] = {}
         self._live_number = 0
         self._items: Any = None
@@ -252,15 +255,15 @@ class ChildWorker:
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, daemon=True).start()
         session = ChildSession(request["id"], peer, self._server)
-        call = ChildCall(self._signature, session, loop, threading.Lock())
-        call.memory = self._memory
+        outcomes = PlacedOutcomes(self._signature, self._memory)
+        call = Call(self._signature, session, loop, threading.Lock(), outcomes=outcomes)
         self._live = {c.name: Live(c.default) for c in self._signature.controls if c.live}
         call.open()
         self._call = call
         return {}
 
     @property
-    def _opened(self) -> ChildCall:
+    def _opened(self) -> Call:
         assert self._call is not None
         return self._call
 
@@ -376,6 +379,8 @@ class ChildWorker:
     def _described(self, error: BaseException) -> Message:
         if isinstance(error, ResultError):
             return {"kind": "result", "text": str(error)}
+        if isinstance(error, LoadingFailed):
+            return {"kind": "failed", "text": str(error)}
         if isinstance(error, asyncio.CancelledError | futures.CancelledError):
             return {"kind": "cancelled", "text": ""}
         if not hasattr(self, "_signature"):

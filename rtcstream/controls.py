@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from .errors import ControlError
+from .spelling import no_option, shown
 from .types import File, Label, Live, MaxSize, Point, Range
+from .wording import bound, cut, told
 
 MAX_TEXT = 10_000
 """The longest text that a control takes, in characters."""
@@ -110,7 +112,7 @@ class Control:
         }
 
     def reject(self, value: Any, wanted: str) -> ControlError:
-        return ControlError(self.name, f"{self.name} must be {wanted}, not {_cut(repr(value))}")
+        return ControlError(self.name, f"{self.name} must be {wanted}, not {told(value)}")
 
 
 def _point_of(text: str) -> Any:
@@ -121,10 +123,6 @@ def _point_of(text: str) -> Any:
     return text or None
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def _choice(control: Control, value: Any) -> Any:
     # A bool equals 0 or 1 and 1.0 equals 1 in Python; on the wire they are different choices.
     choices = control.choices or ()
@@ -132,7 +130,7 @@ def _choice(control: Control, value: Any) -> Any:
         for choice in choices:
             if choice == value and isinstance(choice, str) == isinstance(value, str):
                 return choice if control.members is None else control.members[str(choice)]
-    raise control.reject(value, "one of " + ", ".join(repr(choice) for choice in choices))
+    raise control.reject(value, "one of " + ", ".join(map(str, choices)))
 
 
 def _boolean(control: Control, value: Any) -> bool:
@@ -145,9 +143,10 @@ def _string(control: Control, value: Any) -> str:
     if not isinstance(value, str):
         raise control.reject(value, "text")
     if len(value) > MAX_TEXT:
-        raise control.reject(value, f"at most {MAX_TEXT} characters long (it has {len(value)})")
+        words = f"{control.name} must be at most {MAX_TEXT:,} characters long, not {len(value):,}"
+        raise ControlError(control.name, words)
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise control.reject(value, "valid Unicode, without lone surrogates")
+        raise control.reject(value, "made of whole characters (it has a lone surrogate)")
     return value
 
 
@@ -180,11 +179,14 @@ def _point(control: Control, value: Any) -> Point:
 
 
 def _file(control: Control, value: Any) -> None:
-    raise control.reject(value, "null, or uploaded by PUT at ./session/ID/file/" + control.name)
+    words = f"must be null, or uploaded by PUT at ./session/ID/file/{control.name}"
+    raise ControlError(control.name, f"{control.name} {words}")
 
 
 def _within(control: Control) -> str:
-    return "" if control.minimum is None else f" from {control.minimum} to {control.maximum}"
+    if control.minimum is None or control.maximum is None:
+        return ""
+    return f" from {bound(control.minimum)} to {bound(control.maximum)}"
 
 
 def _in_range(control: Control, value: float) -> float:
@@ -192,7 +194,11 @@ def _in_range(control: Control, value: float) -> float:
     low = -widest if control.minimum is None else control.minimum
     high = widest if control.maximum is None else control.maximum
     if not low <= value <= high:
-        raise control.reject(value, f"from {low} to {high}")
+        if control.minimum is None:  # of a whole number: beyond it none is exact
+            raise control.reject(
+                value, f"at least -{widest:,}" if value < 0 else f"at most {widest:,}"
+            )
+        raise control.reject(value, _within(control).strip())
     return value
 
 
@@ -227,17 +233,19 @@ def describe(name: str, annotation: Any, default: Any) -> Control:
     span = _only(options, Range)
     label = _only(options, Label)
     size = _only(options, MaxSize)
-    unknown = [o for o in options if not isinstance(o, Range | Label | MaxSize)]
-    if unknown:
-        raise ValueError(
-            f"{unknown[0]!r} is not an option of a control; there are Range, Label and MaxSize"
-        )
+    for option in options:
+        if not isinstance(option, Range | Label | MaxSize):
+            raise ValueError(no_option(option))
 
     words = label.text if label else in_words(name)
     control = _from_type(name, words, annotation, span, size)
     control = replace(control, live=live)
     if control.members is not None and isinstance(default, control.members):
         return replace(control, default=default)
+    if control.type == "point" and not isinstance(default, Point | None):
+        raise ValueError(f"its default must be a Point, `Point(0.5, 0.5)`, not {default!r}")
+    if control.type == "point" and default is None and not control.optional:
+        raise ValueError("its default is None: write `Point | None`, or `= Point(0.5, 0.5)`")
     try:
         return replace(control, default=control.parse(default))
     except ControlError as error:
@@ -312,11 +320,6 @@ def in_words(name: str) -> str:
     return name.replace("_", " ").strip().capitalize()
 
 
-def shown(annotation: Any) -> str:
-    """An annotation as its author wrote it, nearly."""
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
-
-
 class Values:
     """A session's current values: changed on the event loop, read from any thread.
 
@@ -384,7 +387,7 @@ class Values:
         if new and len(json.dumps(self._to_json(values))) > MAX_VALUES:
             raise ControlError(
                 max(new, key=lambda name: len(str(new[name]))),
-                f"all values together may take {MAX_VALUES} bytes of JSON; shorten the texts",
+                f"all values together may take {MAX_VALUES:,} bytes; shorten the texts",
             )
         return values
 
@@ -392,5 +395,5 @@ class Values:
         if name in self._controls:
             return self._controls[name]
         known = ", ".join(self._controls) or "none"
-        name = _cut(name)
-        raise ControlError(name, f"there is no control {name!r}; there are: {known}")
+        name = cut(name)
+        raise ControlError(name, f"there is no control “{name}”; there are: {known}")

@@ -44,6 +44,14 @@ class ResultError(RtcStreamError, TypeError):
     """What a function returned is not what its signature promises, or cannot be sent."""
 
 
+class LoadingFailed(RtcStreamError):
+    """What a function needs is not there, or could not be loaded; the message says what to do.
+
+    Raise it in a ``lifespan``, a class's constructor or the function itself: the page shows the
+    message as it is, and the log has it as one line, without a traceback.
+    """
+
+
 class NegotiationError(RtcStreamError):
     """An offer that cannot be used; the message says why."""
 

@@ -1,11 +1,16 @@
 """All examples in one application, each mounted at ``/NAME/``, with a page that shows them."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from . import signaling
 from .controls import in_words
 from .loading import EXAMPLES, Target, example_names, load, sentence
+from .not_found import PLACES, Place
 from .stream import STATIC, Stream
 
 PICTURES = EXAMPLES / "pictures"
@@ -22,11 +27,16 @@ class Gallery:
     def app(self) -> web.Application:
         """An application with the gallery at ``/`` and each example at ``/NAME/``."""
         app = web.Application()
-        cards = []
+        cards: list[dict[str, Any]] = []
         for name in sorted(example_names(), key=lambda name: name != FIRST):
             example = load(name)
             cards.append(_card(name, example.target))
-            app.add_subapp(f"/{name}/", example.app())
+            mounted = example.app()
+            if isinstance(example.target, Stream):
+                mounted[signaling.GALLERY] = True
+            app.add_subapp(f"/{name}/", mounted)
+
+        app[PLACES] = [Place(card["name"], card["title"]) for card in cards]
 
         async def page(request: web.Request) -> web.StreamResponse:
             return web.FileResponse(STATIC / "gallery.html")
@@ -36,9 +46,22 @@ class Gallery:
 
         app.router.add_get("/", page)
         app.router.add_get("/gallery.json", listing)
-        app.router.add_static("/gallery/", PICTURES)
-        app.router.add_static("/static/", STATIC)
+        app.router.add_get("/gallery/{file}", _files(PICTURES))
+        app.router.add_get("/static/{file}", _files(STATIC))
         return app
+
+
+def _files(folder: Path) -> Handler:
+    """Serves the files of a folder, which has no folders in it."""
+
+    async def file(request: web.Request) -> web.StreamResponse:
+        path = folder / request.match_info["file"]
+        with suppress(ValueError):  # a NUL in it
+            if path.parent == folder and path.is_file():
+                return web.FileResponse(path)
+        raise web.HTTPNotFound
+
+    return file
 
 
 def _card(name: str, target: Target) -> dict[str, Any]:

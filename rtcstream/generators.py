@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, TypeAlias
 
-from .calls import AnyCall, Outcome, Results
+from .calls import AnyCall
 from .chunks import ChunkPlayer
 from .controls import Values
 from .errors import ResultError
 from .faults import WorkerLost
 from .messages import StateValue
+from .outcomes import Outcome, Results
 from .playout import Performance, Playout, Tell
 from .takes import Recording, VideoRecording
 from .transport.slot import Closed, Superseded
+from .transport.sound import Sound
 from .worker import Listener, Worker
 
 DEBOUNCE = 0.15
@@ -83,6 +85,10 @@ class GeneratorRuns(Worker):
         if unused is not None:
             unused.delete()
         self._supersede(0.0, at_once=not self._patient)
+
+    def tap(self, heard: Callable[[Sound], None]) -> None:
+        """Have each frame of sound told as it is sent: s16, shape (960, 2), silence too."""
+        self._playout.sound.on_sound = heard
 
     def hold(self) -> None:
         """Let the run that plays fall silent, and keep what it has yet to play."""

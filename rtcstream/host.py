@@ -14,11 +14,12 @@ from typing import Any
 from pyee.asyncio import AsyncIOEventEmitter
 
 from . import logs, messages
-from .calls import AnyCall, Results, describe_error
-from .errors import MessageError, ResultError
+from .calls import AnyCall, describe_error
+from .errors import LoadingFailed, MessageError, ResultError
 from .faults import WorkerError
-from .messages import ServerMessage, StateValue
+from .messages import LOAD_FAILED, ServerMessage, StateValue
 from .outbox import Level, Notices
+from .outcomes import Results
 from .reporting import share
 from .results import to_json
 from .runner import Runner
@@ -93,14 +94,23 @@ class Host(AsyncIOEventEmitter):
 
     def on_raised(self, call: AnyCall, error: BaseException) -> None:
         self.errors += 1
-        # What is wrong with a result is said in full by its words: no line raised it.
-        cause = None if isinstance(error, ResultError) else error
+        # What is wrong with a result, or missing, is said in full by its words.
+        cause = None if isinstance(error, ResultError | LoadingFailed) else error
         text = describe_error(error, call.signature)
         # One line of code raises one kind of error, whatever numbers are in its words.
         same = None if cause is None else f"{type(error).__name__} {text.rpartition(' (')[2]}"
         if isinstance(error, WorkerError):
             same = error.same
         self._say("error", text, cause, same)
+
+    def on_load_failed(self, call: AnyCall, error: BaseException) -> None:
+        self.errors += 1
+        text = describe_error(error, call.signature)
+        cause = None if isinstance(error, LoadingFailed) else error
+        with logs.about(self.id):
+            logger.error("%s cannot be loaded: %s", self.id[:6], text, exc_info=cause)
+        self._post(messages.Log("error", text))  # whatever else it has said just now
+        self.close(LOAD_FAILED)
 
     def on_warning(self, text: str) -> None:
         self._say("warning", text)

@@ -16,10 +16,10 @@ import av
 import numpy as np
 
 from . import media
-from .calls import Outcome, Results
 from .controls import Control
-from .errors import ResultError, SessionClosed
+from .errors import LoadingFailed, ResultError, SessionClosed
 from .faults import BackOff, Faults, WorkerError, WorkerLost
+from .outcomes import Outcome, Results
 from .pipes import Message
 from .signature import Signature
 from .takes import Recording, VideoRecording
@@ -29,6 +29,8 @@ from .worker_process import POLL, Spares, WorkerProcess, check
 
 CALL_GRACE = 0.4
 """Seconds from the session's end that a call has to return, before its process is ended."""
+LOADS = 3
+"""Processes that may die while a function is made ready, before that is given up."""
 CLOSE_GRACE = 5.0
 """Seconds that a class's ``close()`` may take in a worker process."""
 EXIT_GRACE = 0.5
@@ -85,9 +87,18 @@ class RemoteCall:
         return False  # it is in a process that ends with the session
 
     def open(self) -> None:
-        """Have a process ready, with the class built. Raises what its constructor does."""
-        with contextlib.suppress(WorkerLost):  # it has been told, and is tried again
-            self._ensure()
+        """Have a process ready, with the class built. Raises what its constructor does, and
+        WorkerError when processes keep dying of it."""
+        for attempt in range(1, LOADS + 1):
+            try:
+                self._ensure()
+                return
+            except WorkerLost:  # it has been told
+                if attempt == LOADS:
+                    raise WorkerError(
+                        f"{self.signature.name}(): its worker process died {LOADS} times in a row "
+                        "while it was made ready"
+                    ) from None
 
     def of_picture(self, frame: av.VideoFrame, values: dict[str, Any]) -> Outcome:
         """Call the function with a picture; raises WorkerError, ResultError or WorkerLost."""
@@ -348,6 +359,8 @@ def _check(reply: Message) -> None:
     kind = reply.get("error", {}).get("kind")
     if kind == "result":
         raise ResultError(str(reply["error"]["text"]))
+    if kind == "failed":
+        raise LoadingFailed(str(reply["error"]["text"]))
     if kind == "cancelled":
         raise asyncio.CancelledError
     check(reply)

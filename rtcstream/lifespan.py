@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from .errors import RtcStreamError
+from .errors import LoadingFailed
 from .reporting import Reporter, share
 
 logger = logging.getLogger("rtcstream")
@@ -21,10 +21,6 @@ AGAIN = 5.0
 """Seconds after a failure in which no new attempt begins."""
 END_TIMEOUT = 5.0
 """Seconds that putting away may take."""
-
-
-class LoadingFailed(RtcStreamError):
-    """What all sessions need could not be loaded."""
 
 
 class Lifespan:
@@ -53,6 +49,7 @@ class Lifespan:
         self._attempt: _Attempt | None = None
         self._failed_at = -math.inf
         self._timer: asyncio.TimerHandle | None = None
+        self._said = ""
         self.progress: tuple[float, str] = (0.0, "")
 
     def _progress(self, value: float, text: str) -> None:
@@ -79,7 +76,7 @@ class Lifespan:
                 return
             if self._users and time.monotonic() - self._failed_at >= AGAIN:
                 self.progress = (0.0, "")
-                self._attempt = _Attempt(self._load, self._arguments, self._on_failure)
+                self._attempt = _Attempt(self._load, self._arguments, self._on_failure, self._log)
 
     def _on_failure(self, attempt: "_Attempt") -> None:
         """Try again in a while: who waits for this server to be ready sends nobody until then."""
@@ -89,6 +86,13 @@ class Lifespan:
             self._failed_at = time.monotonic()
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._plan)
+
+    def _log(self, error: BaseException) -> None:
+        if not isinstance(error, LoadingFailed):
+            logger.error("%s() failed", _name(self._load), exc_info=error)
+        elif self._said != str(error):  # it is tried again every few seconds
+            self._said = str(error)
+            logger.error("%s", error)
 
     def _plan(self) -> None:
         self._cancel_timer()
@@ -111,6 +115,8 @@ class Lifespan:
             if (progress := self.progress) != told:
                 tell(*(told := progress))
         if attempt is None or attempt.error is not None:
+            if attempt is not None and isinstance(attempt.error, LoadingFailed):
+                raise LoadingFailed(str(attempt.error))
             reason = "it has been put away" if attempt is None else attempt.describe()
             raise LoadingFailed(f"{_name(self._load)}() could not be loaded: {reason}")
         return True
@@ -137,10 +143,12 @@ class _Attempt:
         load: Callable[..., Any],
         arguments: tuple[Any, ...],
         on_failure: Callable[["_Attempt"], None],
+        log: Callable[[BaseException], None],
     ) -> None:
         self.loaded = threading.Event()
         self.error: BaseException | None = None
-        self._load, self._arguments, self._on_failure = load, arguments, on_failure
+        self._load, self._arguments = load, arguments
+        self._on_failure, self._log = on_failure, log
         self._ending = threading.Event()
         self._released = asyncio.Event()
         self._ended = threading.Event()
@@ -166,7 +174,7 @@ class _Attempt:
             if not self.loaded.is_set():
                 self.error = error
                 self._on_failure(self)
-            logger.exception("%s() failed", _name(self._load))
+            self._log(error)
         finally:
             self.loaded.set()
             self._ended.set()

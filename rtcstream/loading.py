@@ -86,12 +86,13 @@ def _example(name: str) -> ModuleType:
 
 
 def _unknown(name: str) -> str:
-    names = example_names()
-    nearest_first = difflib.get_close_matches(name, names, n=len(names), cutoff=0.0)  # all of them
-    listed = ", ".join(nearest_first)
     if Path(f"{name}.py").is_file():
         return f"there is no example {name!r}; for the program of yours write {name}.py"
-    return f"there is no example {name!r}; there are: {listed}. A program of yours ends in .py"
+    names = example_names()
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1)
+    meant = f"did you mean {near[0]}? There" if near else "there"
+    listed = ", ".join(names)
+    return f"there is no example {name!r}; {meant} are: {listed}. A program of yours ends in .py"
 
 
 def _folder(path: str) -> str:

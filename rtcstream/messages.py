@@ -198,6 +198,8 @@ class Stats:
 
     ``function_ms`` is the median; ``bitrate`` is in bit/s of media sent; sizes are (width, height).
     ``messages_dropped`` are those for the page that were given up since the session began.
+    ``clock`` is an RTP timestamp of the page's camera, and when that was captured by the page's own
+    clock, in milliseconds since 1970: by it the page knows how old a result is.
     ``stages`` are median and 95th percentile, in milliseconds, of each stage of a picture's way
     through the server, of the last 300 pictures.
     """
@@ -211,6 +213,7 @@ class Stats:
     size_in: tuple[int, int] | None
     size_out: tuple[int, int] | None
     messages_dropped: int = 0
+    clock: tuple[int, float] | None = None
     stages: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -222,9 +225,15 @@ class Time:
     remaining: float
 
 
+LOAD_FAILED = "load_failed"
+"""The reason of an ``End`` whose function could not be made ready; what was wrong is the error
+that was told last."""
+
+
 @dataclass(frozen=True)
 class End:
-    """The last message of a session, with why it ends."""
+    """The last message of a session, with why it ends: ``"load_failed"``, ``"time_limit"``,
+    ``"idle_timeout"``, or a sentence."""
 
     type: ClassVar[str] = "end"
     reason: str

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from weakref import WeakKeyDictionary
 
+from .messages import LOAD_FAILED
 from .session import MediaSession
 from .shared import SharedRun
 from .transport.network import network
@@ -25,6 +26,7 @@ REASONS = {
     "closed by the function": "function",
     "time_limit": "time_limit",
     "idle_timeout": "idle_timeout",
+    LOAD_FAILED: LOAD_FAILED,
     "the source has stopped": "shared_run",
     "nobody watches any more": "shared_run",
 }

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from aiortc import RTCIceCandidate
 
-from . import refusals
+from . import refusals, trickle
 from .access import signed_in
 from .admission import GRACE_SECONDS, Admission, Slot
 from .controls import Control, Values
@@ -27,9 +26,9 @@ from .runner import Runner
 from .session import MediaSession
 from .session_limits import SessionLimits
 from .shared import RunOver, SharedRun
-from .signaling import Answer, Candidate, Fragment, Problem, identity_of, session_not_found
+from .signaling import Answer, Fragment, Problem, identity_of, session_not_found
 from .signature import Signature
-from .transport.ice import IceOptions, is_usable_candidate
+from .transport.ice import IceOptions
 from .turn import resolved
 from .types import Peer
 from .uploads import TooLarge
@@ -73,9 +72,8 @@ class Sessions:
         self._sessions: dict[str, MediaSession] = {}
         self._slots: dict[str, Slot] = {}
         self._negotiating: dict[str, Slot] = {}
-        self._candidates: dict[str, int] = {}
         self.runner = runner
-        self._keeper = Keeper()
+        self._keeper = Keeper(admission)
         self._closing = False
         self.gate = Gate(DEFAULTS)
         """Who is let in, where the application and those around it have no ``GATE``."""
@@ -100,7 +98,9 @@ class Sessions:
         servers = {"iceServers": [] if ice is None else list(ice.servers)}
         failed = {"iceServersFailed": True} if ice is None else {}
         visitor = {} if (known := signed_in(request)) is None else {"signedIn": known}
-        return {**self._description, **servers, **failed, **visitor}
+        source = self._run is not None and self._run.source is not None
+        seen = {"source": source} if self._shared and self.inputs else {}
+        return {**self._description, **servers, **failed, **visitor, **seen}
 
     async def ice_servers(self, request: web.Request) -> Sequence[Mapping[str, Any]]:
         ice = await resolved(_ice(request), identity_of(request))
@@ -276,21 +276,7 @@ class Sessions:
         self._run = None
 
     async def trickle(self, session: str, fragment: Fragment) -> None:
-        found = self._find(session)
-        if fragment.ufrag is not None and fragment.ufrag != found.ufrag:
-            raise Problem(
-                422,
-                "No ICE restart",
-                "The fragment is of another ICE generation; open a new session instead.",
-            )
-        count = self._candidates.get(session, 0) + len(fragment.candidates)
-        if count > found.limits.candidates:
-            most = found.limits.candidates
-            raise Problem(400, "Too many candidates", f"At most {most} are taken in a session.")
-        self._candidates[session] = count
-        for candidate in fragment.candidates:
-            if is_usable_candidate(candidate.text.split()):
-                await found.add_candidate(_to_aiortc(candidate))
+        await trickle.take(self._find(session), fragment)
 
     async def upload(
         self,
@@ -373,7 +359,6 @@ class Sessions:
 
     def _forget(self, session: MediaSession, reason: str) -> None:
         del self._sessions[session.id]
-        self._candidates.pop(session.id, None)
         if (slot := self._slots.pop(session.id, None)) is not None:
             slot.release(ran=session.was_connected)
         if (kept := session.take_kept()) is not None:
@@ -395,21 +380,4 @@ def _ice(request: web.Request) -> IceOptions:
         request.config_dict.get(ICE, network),
         ports=network.ports,
         public_addresses=network.public_addresses,
-    )
-
-
-def _to_aiortc(candidate: Candidate) -> RTCIceCandidate:
-    return RTCIceCandidate(
-        component=candidate.component,
-        foundation=candidate.foundation,
-        ip=candidate.ip,
-        port=candidate.port,
-        priority=candidate.priority,
-        protocol=candidate.protocol,
-        type=candidate.type,
-        relatedAddress=candidate.related_address,
-        relatedPort=candidate.related_port,
-        sdpMid=candidate.mid,
-        sdpMLineIndex=candidate.mline,
-        tcpType=candidate.tcp_type,
     )

@@ -4,6 +4,8 @@ from typing import Any
 
 from .signaling.openapi import Json, content, file, path, problems, read
 
+ANYBODY: list[Json] = [{}]
+OPERATOR: list[Json] = [{"operator": []}, {"operatorCookie": []}]
 FLAG = {"type": "object", "additionalProperties": {"const": True}, "minProperties": 1}
 
 
@@ -12,6 +14,10 @@ def paths(*, with_admin: bool) -> dict[str, Any]:
     found = _of_a_server()
     if with_admin:
         found |= _of_the_page()
+    for item in found.values():
+        for operation in item.values():
+            if isinstance(operation, dict):
+                operation.setdefault("security", ANYBODY)
     return {name: {"servers": [{"url": "/"}], **item} for name, item in found.items()}
 
 
@@ -19,7 +25,7 @@ def _of_a_server() -> Json:
     return {
         "/healthz": _looked_at("whether the server lives", "application/json", FLAG),
         "/readyz": _looked_at("whether it takes sessions", "application/json", FLAG, 503),
-        "/metrics": _looked_at("metrics for Prometheus", "text/plain", None, 501),
+        "/metrics": _metrics(),
     }
 
 
@@ -36,6 +42,7 @@ def _of_the_page() -> Json:
         "/admin/state.json": {
             "get": {
                 "summary": "what the page shows",
+                "security": OPERATOR,
                 "parameters": [since],
                 "responses": {"200": state, **problems(400, 401, 403)},
             }
@@ -43,6 +50,7 @@ def _of_the_page() -> Json:
         "/admin/sign-in": {
             "post": {
                 "summary": "exchange the token in `Authorization` for a cookie",
+                "security": [{"operator": []}],
                 "responses": {**done, **problems(401, 403, 429)},
             }
         },
@@ -53,10 +61,18 @@ def _of_the_page() -> Json:
             "parameters": [path("id")],
             "delete": {
                 "summary": "end a session, by the beginning of its id that the page shows",
+                "security": OPERATOR,
                 "responses": {**done, **problems(401, 403, 404)},
             },
         },
     }
+
+
+def _metrics() -> Json:
+    found = _looked_at("metrics for Prometheus", "text/plain", None, 501)
+    for operation in found.values():  # without the token, from this machine only
+        operation["security"] = [*ANYBODY, *OPERATOR]
+    return found
 
 
 def _looked_at(summary: str, media_type: str, schema: Json | None, *refusals: int) -> Json:

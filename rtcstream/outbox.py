@@ -64,6 +64,13 @@ class Outbox:
             self._closed = True
             self._waiting.clear()
 
+    async def attached(self, timeout: float) -> None:
+        """Wait until the page has opened its channel, or for ``timeout`` seconds."""
+        for _ in range(round(timeout / 0.01)):
+            if self._channel is not None or self._closed:
+                return
+            await asyncio.sleep(0.01)
+
     async def drained(self, timeout: float) -> None:
         """Wait until the peer's SCTP has what was posted, or for ``timeout`` seconds."""
         channel = self._channel

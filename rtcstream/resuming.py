@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from .types import Peer
 from .worker import Worker
@@ -50,9 +51,13 @@ def is_same(one: Peer, other: Peer) -> bool:
 class Keeper:
     """The keepsakes of a stream's lost sessions, each for its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: object = None) -> None:
         self._kept: list[tuple[Keepsake, asyncio.TimerHandle]] = []
         self._closed = False
+        self._sharing: WeakSet[Keeper] = WeakSet()
+        if room is not None:
+            self._sharing = _sharing.setdefault(room, self._sharing)
+        self._sharing.add(self)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -82,12 +87,23 @@ class Keeper:
         return next(found, None)
 
     def bound_instances(self, most: int) -> None:
-        """Of more than ``most`` whose class's instances are kept, the ones lost first are left
-        with their state alone: there may be no memory for more."""
-        held = [index for index, (each, _) in enumerate(self._kept) if any(each.workers)]
-        for index in held[: max(0, len(held) - most)]:
-            keepsake, timer = self._kept[index]
-            self._kept[index] = keepsake.without_instances(), timer
+        """Of more than ``most`` whose class's instances are kept, by all that share the room, the
+        ones lost first are left with their state alone: there may be no memory for more."""
+        held = [
+            (timer.when(), keeper, keepsake)
+            for keeper in self._sharing
+            for keepsake, timer in keeper._kept
+            if any(keepsake.workers)
+        ]
+        held.sort(key=lambda each: each[0])  # all of one time: the first's is over first
+        for _, keeper, keepsake in held[: max(0, len(held) - most)]:
+            keeper._leave_state(keepsake)
+
+    def _leave_state(self, keepsake: Keepsake) -> None:
+        self._kept = [
+            (each.without_instances() if each is keepsake else each, timer)
+            for each, timer in self._kept
+        ]
 
     def give_up(self, name: str) -> bool:
         """Whether anything was kept of a session, which is not any more."""
@@ -108,3 +124,7 @@ class Keeper:
         timer.cancel()
         logger.debug("%s was not resumed", sorted(keepsake.names)[0][:6])
         keepsake.give_up()
+
+
+_sharing: WeakKeyDictionary[object, WeakSet[Keeper]] = WeakKeyDictionary()
+"""Of a room that streams share, their keepers."""

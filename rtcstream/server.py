@@ -30,6 +30,7 @@ from .gate import GATE, Gate
 from .limits import DEFAULTS, Limits
 from .negotiator import ICE, NETWORK
 from .network import UdpOptions, opened
+from .not_found import not_found
 from .operations import Operations, serving
 from .overload import MAX_CPU, MAX_LAG, Overload
 from .signaling import CORS_ORIGINS, MAX_BODY, Origins, Proxies, trusted_hosts
@@ -344,7 +345,11 @@ def _rooted(
     names = [*options.cors_origins, options.host, socket.gethostname()]
     hosts = trusted_hosts([*names, f"{socket.gethostname()}.local"])
     # Both the Host that came and the one that a proxy tells of: many pass on what clients tell.
-    application.middlewares[0:0] = [hosts, guards[0], hosts, *guards[1:]]
+    application.middlewares[0:0] = [
+        *(hosts, guards[0], hosts),
+        *guards[1:],
+        not_found(application),
+    ]
     return application
 
 

@@ -33,6 +33,8 @@ logger = logging.getLogger("rtcstream.session")
 
 CONNECT_TIMEOUT = 12.0
 """Seconds from the offer until media can flow; an offer that takes longer is given up."""
+CHANNEL_TIMEOUT = 2.0
+"""Seconds that a session which ends at once waits for the channel to say so."""
 CHANNELS = ("rtcstream", "rtcstream-set")
 TOO_FAST = "more messages come than the server takes (%g a second): this one changed nothing"
 TOO_MUCH = "a message was given up: more come than the page takes; the oldest results go first"
@@ -89,6 +91,8 @@ class MediaSession(Host):
         self.lost = False
         """Whether it has ended, and its visitor may come back."""
         self.limits = ice.limits
+        self.trickled = 0
+        """Candidates that came after its offer."""
         self._messages = Bucket(ice.limits.messages, ice.limits.message_burst)
         self._refusals = Bucket(1.0, 1)
         self._connection.on("silence", self._on_silence)
@@ -286,6 +290,8 @@ class MediaSession(Host):
             self._ticking.cancel()
             self._say_repeats()
             self._post(messages.End(reason))
+            if self._connection.sctp is not None:  # or else there will be no channel
+                await self._outbox.attached(CHANNEL_TIMEOUT)
             await self._outbox.drained(0.2)
         self._outbox.close()
 

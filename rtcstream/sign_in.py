@@ -1,19 +1,14 @@
 """The page where people sign in: a form, without any script."""
 
-import base64
-import hashlib
-import html
 import posixpath
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
 from aiohttp import web
 
+from .pages import PlainPage
 from .signaling import Problem, read_text
 
-PAGE = Path(__file__).parent / "static" / "sign-in.html"
 FORM = "application/x-www-form-urlencoded"
 LONGEST_WAY = 2000
 
@@ -35,18 +30,7 @@ class SignInPage:
     """Serves ``static/sign-in.html`` with what there is to say in it."""
 
     def __init__(self) -> None:
-        self._template = PAGE.read_text(encoding="utf-8")
-        [style] = re.findall(r"<style>(.*?)</style>", self._template, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        self._headers = {
-            "Content-Security-Policy": (
-                f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "
-                "base-uri 'none'; frame-ancestors 'none'"
-            ),
-            "Cache-Control": "no-store",
-            "Referrer-Policy": "same-origin",
-            "X-Content-Type-Options": "nosniff",
-        }
+        self._page = PlainPage("sign-in.html")
 
     def send_there(self, request: web.Request, sign_in: str) -> web.Response:
         """Where a person goes who opens a page without having signed in."""
@@ -77,14 +61,11 @@ class SignInPage:
             "no-error": "hidden" if wrong is None else "",
             "invalid": "false" if wrong is None else "true",
         }
-        text = re.sub(
-            r"\{\{([a-z-]+)\}\}", lambda match: html.escape(words[match[1]]), self._template
-        )
-        headers = self._headers if wrong is None else self._headers | dict(wrong.headers)
+        headers = {} if wrong is None else dict(wrong.headers)
         status = 200 if wrong is None else wrong.status
         if status == 401:
-            headers = headers | {"WWW-Authenticate": "Bearer"}
-        return web.Response(status=status, text=text, content_type="text/html", headers=headers)
+            headers["WWW-Authenticate"] = "Bearer"
+        return self._page.response(words, status=status, headers=headers)
 
     async def read(self, request: web.Request) -> Form:
         """The form that was sent. Raises Problem."""

@@ -1,5 +1,6 @@
 """From a function's signature to what a stream takes, gives and can be told."""
 
+import enum
 import functools
 import inspect
 import typing
@@ -12,9 +13,10 @@ import av
 from . import annotations, controls
 from .annotations import Chunk, Form, Media, Output, Picture, Sound, Take, optional_of
 from .batching import Batched, batch_of
-from .controls import Control, shown
+from .controls import Control
 from .errors import SignatureError
-from .types import Image, Progress, RGBImage, Samples, Session
+from .spelling import misplaced, no_parameter, shown
+from .types import File, Image, Live, Point, Progress, RGBImage, Samples, Session
 
 Kind: TypeAlias = Literal["function", "class", "instance"]
 
@@ -89,7 +91,7 @@ class _Reader:
         elif not callable(target):
             raise self.wrong(
                 None,
-                f"a Stream wraps a function, not {shown(type(target))}; "
+                f"a Stream wraps a function, not {type(target).__name__}; "
                 "write `Stream(my_function)`, without calling it",
             )
         elif not inspect.isroutine(inner):
@@ -216,14 +218,10 @@ class _Reader:
         if hint is parameter.empty:
             raise self.wrong(
                 parameter.name,
-                "it needs a type, which says what control it is: "
-                + (
-                    f"`{parameter.name}: {type(parameter.default).__name__} = "
-                    f"{parameter.default!r}`"
-                    if isinstance(parameter.default, bool | int | float | str)
-                    else controls.ACCEPTED
-                ),
+                "it needs a type, which says what control it is: " + _with_type(parameter),
             )
+        if wrong := misplaced(hint):
+            raise self.wrong(parameter.name, wrong)
         if parameter.default is parameter.empty:
             if not controls.known(hint):
                 raise self.wrong(
@@ -231,9 +229,8 @@ class _Reader:
                     f"{shown(hint)} is neither an image nor a control; write `Image` for the "
                     f"camera's picture, or one of {controls.ACCEPTED}, with a default",
                 )
-            raise self.wrong(
-                parameter.name, "a control needs a default: its first value, after `=`"
-            )
+            example = "`File | None = None`" if hint is File else "its first value, after `=`"
+            raise self.wrong(parameter.name, f"a control needs a default: {example}")
         try:
             return controls.describe(parameter.name, hint, parameter.default)
         except ValueError as error:
@@ -245,6 +242,8 @@ class _Reader:
         if hint is parameter.empty:
             plain = first and parameter.default is parameter.empty
             return Picture("bgr24") if plain else None
+        if wrong := no_parameter(hint, parameter.name, controls.ACCEPTED):
+            raise self.wrong(parameter.name, wrong)
         inner, optional = optional_of(hint)
         try:
             found = annotations.media(inner)
@@ -278,7 +277,7 @@ class _Reader:
         except ValueError as error:
             raise self.wrong("return", str(error)) from None
         if yields and not out.generator:
-            raise self.wrong("return", f"it yields, so write `-> Iterator[{_words(hint)}]`")
+            raise self.wrong("return", f"it yields, so write `-> Iterator[{shown(hint)}]`")
         if out.generator and media is not None and not isinstance(media, Take):
             raise self.wrong(
                 "return", "what yields takes no camera and no microphone; return, or take neither"
@@ -298,8 +297,16 @@ class _Reader:
         return out
 
 
-def _words(hint: Any) -> str:
-    for name, known in (("Image", Image), ("RGBImage", RGBImage), ("Samples", Samples)):
-        if hint == known:
-            return name
-    return shown(hint)
+def _with_type(parameter: inspect.Parameter) -> str:
+    """How a parameter without an annotation could be written."""
+    name, default = parameter.name, parameter.default
+    for injected in (Session, Progress):
+        if name == injected.__name__.lower() and default is parameter.empty:
+            return f"`{name}: {injected.__name__}`"
+    if isinstance(default, enum.Enum):
+        return f"`{name}: {type(default).__name__} = {default}`"
+    if isinstance(default, Live):
+        return f"`{name}: Live[{type(default.value).__name__}] = {default!r}`"
+    if isinstance(default, bool | int | float | str | Point):
+        return f"`{name}: {type(default).__name__} = {default!r}`"
+    return controls.ACCEPTED

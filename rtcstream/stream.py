@@ -187,7 +187,7 @@ class Stream:
             app[GATE], app[signaling.MAX_BODY] = Gate(limits), limits.body
             app.middlewares.append(app[GATE].middleware())
         if auth is not None:
-            app.middlewares.append(Access(auth).middleware(app))
+            app.middlewares.append(Access(auth).middleware(app, server="./"))
         signaling.setup(
             app,
             sessions,

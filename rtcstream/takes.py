@@ -81,7 +81,14 @@ def _int16(samples: NDArray[Any]) -> NDArray[np.int16]:
 
 
 class Utterance(Recording):
-    """One turn of speech: mono ``samples`` of shape (1, n) at 16 kHz."""
+    """One turn of speech: mono ``samples`` of shape (1, n) at 16 kHz.
+
+    It has at least the turn's ``minimum`` of speech (0.2 s, which a quick "yes" has), ``preroll``
+    before that and 0.2 s of the pause behind it. Longer speech is cut at 60 s, which the page is
+    told: the rest is a turn of its own. Who speak at the same time are one turn. In a quiet room a
+    voice of -45 dB of full scale is heard. With the extra ``vad`` music is none, and a whisper is
+    noticed after about a second; without, music is a turn, and a whisper is none.
+    """
 
 
 class VideoRecording:

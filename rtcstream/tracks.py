@@ -13,8 +13,9 @@ import av
 import numpy as np
 
 from .annotations import SAMPLE_RATE
-from .calls import AnyCall, Outcome
+from .calls import AnyCall
 from .controls import Values
+from .outcomes import Outcome
 from .samples import Blocks
 from .transport.clock import VIDEO_TIME_BASE
 from .transport.slot import Closed, Slot

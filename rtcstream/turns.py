@@ -1,5 +1,6 @@
 """The microphone, cut into turns of speech: by voice, or by a button that is held."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .annotations import Sound
+from .echo import Echo
 from .recording import Told
 from .samples import Blocks
 from .takes import Recording, Utterance
@@ -60,11 +62,13 @@ class TurnDetector:
         turn: Turn,
         answers: Answers,
         told: Told,
+        echo: Echo,
         detector: Callable[[], SpeechDetector] | None = None,
     ) -> None:
         self._turn = turn
         self._answers = answers
         self._told = told
+        self._echo = echo
         self._make = detector or (Energy if turn.push_to_talk else speech_detector)
         self._lock = threading.Lock()
         self._heard = 0.0
@@ -106,7 +110,8 @@ class TurnDetector:
                     )
                     is_speech = self._is_speech = Energy(is_speech.block)
                     speech = is_speech(block)
-                self._judge(block, speech)
+                self._echo.hear(block)
+                self._judge(block, speech and not self._echo.is_heard())
 
     def expire(self) -> float:
         """End a turn of which nothing more comes, not even silence: the microphone was taken away.
@@ -136,6 +141,7 @@ class TurnDetector:
         self._blocks = Blocks(Sound(seconds=self._seconds, rate=SPEECH_RATE, channels=1))
         self._enough = max(round(self.ONSET / self._seconds), 1)
         self._pause = max(round(self._turn.pause / self._seconds), 1)
+        self._least = math.ceil(self._turn.minimum / self._seconds - 1e-6)
         before = round(self._turn.preroll / self._seconds) + self._enough
         self._before: deque[NDArray[np.float32]] = deque(maxlen=before)
         return is_speech
@@ -188,7 +194,7 @@ class TurnDetector:
 
     @property
     def _is_enough(self) -> bool:
-        return self._speech * self._seconds >= self._turn.minimum
+        return self._speech >= self._least
 
     def _finish(self) -> None:
         self._speaking, self._lingering = False, 0.0

@@ -243,9 +243,9 @@ class Turn:
     speaking again silences the answer that plays at once, and after ``minimum`` seconds it is
     over; what was only a cough lets it go on. ``push_to_talk``: a turn is what is said while the
     visitor holds a button, and nothing else; without, the page lets the visitor choose that.
-    The answer would interrupt itself where the microphone hears it: the page asks the browser to
-    cancel that echo, a page of one's own does so with ``getUserMedia({audio: {echoCancellation:
-    true}})``.
+    Where the microphone hears the answer, the page asks the browser to cancel that echo (a page of
+    one's own does so with ``getUserMedia({audio: {echoCancellation: true}})``), and what is left of
+    it is no speech as long as it is known again as what was just sent.
     Raises ValueError outside 0.02..10 seconds.
     """
 

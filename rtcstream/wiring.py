@@ -12,6 +12,7 @@ from . import messages
 from .annotations import Take
 from .calls import AnyCall
 from .controls import Values
+from .echo import Echo
 from .errors import NegotiationError
 from .generators import GeneratorRuns
 from .options import MediaOptions
@@ -145,7 +146,9 @@ class Wiring:
             sound = self.recorder = Recorder(take, runs.give, self._listener)
             receiver.sink = self.counted(sound.put)
             return
-        detector = self.detector = TurnDetector(take.turn, runs, self._listener)
+        echo = Echo()
+        runs.tap(echo.sent)
+        detector = self.detector = TurnDetector(take.turn, runs, self._listener, echo)
         receiver.sink = self.counted(detector.put)
 
     def is_sent(self, kind: str) -> bool:
@@ -313,5 +316,14 @@ class Wiring:
             bitrate=round(sent * 8 / seconds),
             size_in=filters[0].size_in if filters else None,
             size_out=video[0].size if video else None,
+            clock=self._reported(),
             stages=self.timeline.summary(),
         )
+
+    def _reported(self) -> tuple[int, float] | None:
+        """When a frame of the camera was captured, by the camera's clock."""
+        for receiver in self.receivers:
+            if isinstance(receiver, VideoReceiver) and receiver.clock.reported is not None:
+                timestamp, seconds = receiver.clock.reported
+                return timestamp, round(1000 * seconds, 1)
+        return None

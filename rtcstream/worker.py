@@ -7,17 +7,18 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, Protocol
 
-from .calls import AnyCall, Call, Results
+from .calls import AnyCall, Call
 from .controls import Values
 from .errors import SessionClosed
 from .faults import WorkerLost
 from .messages import StateValue
+from .outcomes import Results
 from .transport.slot import Closed
 
 # What the end of the session itself raises in the function; what else it raises then is told.
@@ -35,6 +36,9 @@ class Listener(Protocol):
 
     def on_raised(self, call: AnyCall, error: BaseException) -> None:
         """The function raised, or returned what it must not: one frame is lost."""
+
+    def on_load_failed(self, call: AnyCall, error: BaseException) -> None:
+        """It could not be made ready, and is never called: there is nothing to go on for."""
 
     def on_warning(self, text: str) -> None:
         """Something that the visitor should know."""
@@ -177,13 +181,14 @@ class Worker:
             else:
                 assert isinstance(self.call, Call) and isinstance(successor.call, Call)
                 successor.call.inherit(self.call)
-            self._listener.on_state("finished")
+            if self.call.opened:
+                self._listener.on_state("finished")
         return successor
 
     def _open(self) -> None:
         if self.call.signature.kind == "class":
             self._listener.on_state("loading")
-        with self._guarded(timed=False):
+        with self._guarded(timed=False, tell=self._listener.on_load_failed):
             self.call.open()
 
     def _await_successor(self) -> "Worker | None":
@@ -197,8 +202,11 @@ class Worker:
         return successor
 
     @contextmanager
-    def _guarded(self, timed: bool = True) -> Iterator[list[bool]]:
+    def _guarded(
+        self, timed: bool = True, tell: Callable[[AnyCall, BaseException], None] | None = None
+    ) -> Iterator[list[bool]]:
         """Run the user's code: what it raises is reported and ends nothing; watched, and ``timed``.
+        Whom to ``tell`` is the listener's ``on_raised``, if not named.
 
         Yields a list that is empty unless all went well, once the block has ended.
         """
@@ -212,7 +220,7 @@ class Worker:
             done.clear()
             ended = self._stopping.is_set() and isinstance(error, _OF_THE_END)
             if not ended and not isinstance(error, WorkerLost):
-                self._listener.on_raised(self.call, error)
+                (tell or self._listener.on_raised)(self.call, error)
         finally:
             self.busy_since = None
 

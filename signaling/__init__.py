@@ -8,10 +8,10 @@ from .body import MAX_BODY, read_text
 from .forwarded import PASSED_ON, Proxies
 from .hosts import trusted_hosts
 from .negotiator import IDENTITY, Answer, Negotiator, identity_of
-from .openapi import OPENAPI_PATHS
+from .openapi import OPENAPI_SECURITY, add_paths
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins, origins_of
 from .problem import Problem, session_not_found
-from .routes import setup
+from .routes import GALLERY, setup
 from .sdpfrag import (
     Candidate,
     CandidateError,
@@ -23,9 +23,10 @@ from .sdpfrag import (
 
 __all__ = [
     "CORS_ORIGINS",
+    "GALLERY",
     "IDENTITY",
     "MAX_BODY",
-    "OPENAPI_PATHS",
+    "OPENAPI_SECURITY",
     "PASSED_ON",
     "SAME_ORIGIN",
     "Answer",
@@ -37,6 +38,7 @@ __all__ = [
     "Origins",
     "Problem",
     "Proxies",
+    "add_paths",
     "identity_of",
     "origins_of",
     "parse_candidate",

@@ -1,16 +1,20 @@
 """The OpenAPI 3.1 description of a stream's HTTP side, written by hand and kept true by tests.
 
 Its paths are relative to where the stream is mounted. What the applications around it serve
-(`/healthz` and the like) they add themselves, as `OPENAPI_PATHS`.
+(`/healthz`, `/sign-in` and the like) they add themselves, by `add_paths`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
 OPENAPI_PATHS = web.AppKey("rtcstream_openapi_paths", Mapping[str, Any])
 """Paths of an application, for the descriptions of the streams that are mounted in it."""
+NO_PATHS: Mapping[str, Any] = {}
+
+OPENAPI_SECURITY = web.AppKey("rtcstream_openapi_security", Sequence[Mapping[str, Sequence[str]]])
+"""What a request needs one of, in such an application: names of `securitySchemes`."""
 
 Json = dict[str, Any]
 
@@ -94,7 +98,10 @@ def file(description: str, media_type: str = "*/*", *refusals: int) -> Json:
 
 
 def read(summary: str, responses: Json) -> Json:
-    """GET, and HEAD, which is the same without a body."""
+    """GET, and HEAD, which is the same without a body; a person who opens it in a browser without
+    having signed in is shown the way."""
+    if "401" in responses:
+        responses = {**responses, "303": {"description": "To the sign-in page"}}
     bare = {
         status: {name: value for name, value in response.items() if name != "content"}
         for status, response in responses.items()
@@ -105,8 +112,24 @@ def read(summary: str, responses: Json) -> Json:
     }
 
 
-def described(description: Mapping[str, Any], more: Mapping[str, Any]) -> Json:
-    """The description of a stream, by its `stream.json`; ``more`` are paths of others."""
+def add_paths(app: web.Application, paths: Mapping[str, Any]) -> None:
+    """Have these paths of an application described, beside those that it has there already."""
+    app[OPENAPI_PATHS] = {**paths_of(app), **paths}
+
+
+def paths_of(app: web.Application) -> Mapping[str, Any]:
+    """What an application has described, besides streams."""
+    found: Mapping[str, Any] = app.get(OPENAPI_PATHS, NO_PATHS)
+    return found
+
+
+def described(
+    description: Mapping[str, Any],
+    more: Mapping[str, Any],
+    security: Sequence[Mapping[str, Sequence[str]]],
+) -> Json:
+    """The description of a stream, by its `stream.json`; ``more`` are paths of others, and
+    ``security`` is what a request needs one of."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -118,7 +141,7 @@ def described(description: Mapping[str, Any], more: Mapping[str, Any]) -> Json:
             "version": str(description["version"]),
         },
         "servers": [{"url": "./", "description": "Where the stream is mounted"}],
-        "security": [{}, {"token": []}, {"cookie": []}],
+        "security": [dict(each) for each in security],
         "paths": {**_paths(description.get("controls", ())), **more},
         "components": COMPONENTS,
     }
@@ -296,8 +319,24 @@ UPLOAD: Json = {
 NAMES = {"type": "array", "items": {"type": "string"}}
 COMPONENTS: Json = {
     "securitySchemes": {
-        "token": {"type": "http", "scheme": "bearer"},
-        "cookie": {"type": "apiKey", "in": "cookie", "name": "rtcstream"},
+        "token": {"type": "http", "scheme": "bearer", "description": "Who may: one of `--token`"},
+        "cookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "rtcstream",
+            "description": "What signing in gives in a token's place",
+        },
+        "operator": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "Whose server it is: `--admin-token`",
+        },
+        "operatorCookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "rtcstream_admin",
+            "description": "What `admin/sign-in` gives in its place",
+        },
     },
     "schemas": {
         "Problem": {
@@ -355,6 +394,7 @@ COMPONENTS: Json = {
                 "outputs": NAMES,
                 "controls": {"type": "array", "items": {"$ref": "#/components/schemas/Control"}},
                 "limits": {"type": "object"},
+                "gallery": {"type": "boolean"},
                 "iceServers": {"type": "array", "items": {"type": "object", "required": ["urls"]}},
             },
         },

@@ -19,16 +19,20 @@ from aiohttp.typedefs import Handler
 from .body import read_chunks, read_text
 from .events import send_events
 from .negotiator import Negotiator, identity_of
-from .openapi import OPENAPI_PATHS, described
+from .openapi import OPENAPI_SECURITY, described, paths_of
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
 from .problem import Problem, session_not_found
 from .sdpfrag import FragmentError, parse_fragment
 
 logger = logging.getLogger(__name__)
 
+GALLERY = web.AppKey("rtcstream_gallery", bool)
+"""Set in a stream's own application: whether a gallery with more of them is one folder up."""
+
 SDP = "application/sdp"
 SDPFRAG = "application/trickle-ice-sdpfrag"
 
+ANYBODY: Sequence[Mapping[str, Sequence[str]]] = ({},)
 NO_CACHE = {"Cache-Control": "no-cache"}  # ask each time; ETag makes asking cheap
 PAGE_HEADERS = NO_CACHE | {
     "Content-Security-Policy": (
@@ -115,12 +119,17 @@ class _Routes:
         # A NaN would leave the page with a JSON error and no cause: better found here.
         dumps = functools.partial(json.dumps, allow_nan=False)
         description = await self._negotiator.describe(request)
+        if request.app.get(GALLERY):
+            description = {**description, "gallery": True}
         return web.json_response(description, dumps=dumps, headers=NO_CACHE)
 
     async def describe_http(self, request: web.Request) -> web.StreamResponse:
         description = await self._negotiator.describe(request)
-        more: Mapping[str, Any] = request.config_dict.get(OPENAPI_PATHS, {})
-        return web.json_response(described(description, more), headers=NO_CACHE)
+        more: dict[str, Any] = {}
+        for app in request.match_info.apps:
+            more |= paths_of(app)
+        security = request.config_dict.get(OPENAPI_SECURITY, ANYBODY)
+        return web.json_response(described(description, more, security), headers=NO_CACHE)
 
     async def queue(self, request: web.Request) -> web.StreamResponse:
         # Before `_guarded` adds them, which is too late for an answer that has begun.

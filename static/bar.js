@@ -10,9 +10,11 @@ const STATUS = {
   queue: "Waiting in line",
   connected: "Connected",
   silent: "Interrupted",
+  offline: "Offline",
   disconnected: "Reconnecting",
   failed: "Disconnected",
   closed: "Ready",
+  unloaded: "Failed to load",
 };
 
 export class Bar {

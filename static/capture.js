@@ -33,8 +33,8 @@ export class CaptureError extends Error {
 export class Capture {
   /** @type {MediaStream | null} */
   stream = null;
-  /** Called when a device ends by itself: unplugged, or taken away. */
-  onlost = (/** @type {Kind} */ _) => {};
+  /** Called when a device ends by itself, with its id: unplugged, or taken away. */
+  onlost = (/** @type {Kind} */ _kind, /** @type {string} */ _id) => {};
   /** Requests in a row, so that two quick switches never hold two cameras. @type {Promise<unknown>} */
   #queue = Promise.resolve();
   #closed = 0;
@@ -46,7 +46,8 @@ export class Capture {
    * @returns {Promise<MediaStream | null>} all that is open; null when `close()` came in between
    */
   open(wish) {
-    const opened = this.#queue.then(() => this.#open(wish));
+    const closed = this.#closed; // as of now: it may be its turn when `close()` has been
+    const opened = this.#queue.then(() => (closed === this.#closed ? this.#open(wish) : null));
     this.#queue = opened.catch(() => {}); // the caller gets the error; the next request does not care
     return opened;
   }
@@ -86,7 +87,8 @@ export class Capture {
       return null;
     }
     for (const track of opened.getTracks()) {
-      track.addEventListener("ended", () => this.onlost(/** @type {Kind} */ (track.kind)));
+      const id = track.getSettings().deviceId ?? "";
+      track.addEventListener("ended", () => this.onlost(/** @type {Kind} */ (track.kind), id));
     }
     this.stream = new MediaStream([...(this.stream?.getTracks() ?? []), ...opened.getTracks()]);
     return this.stream;

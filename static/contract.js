@@ -31,8 +31,10 @@
  * @property {RTCIceServer[]} iceServers
  * @property {boolean} [iceServersFailed] whether the server could not get them just now
  * @property {{ identity: string, url: string }} [signedIn] who this browser has signed in as, and where that ends
+ * @property {boolean} [gallery] whether it is one of the examples one folder up
  * @property {number | null} [maxFps]
  * @property {boolean} [shared] whether one run is everybody's
+ * @property {boolean} [source] of such a run that takes a camera or a microphone: whether anybody sends now
  * @property {{ kind: "recording" | "turns", seconds: number, pushToTalk?: boolean, interrupts?: boolean } | null} [take]
  *     what is taken as a whole; turns: whether by a button only, and whether they end the answer that plays
  */
@@ -57,6 +59,8 @@
  * @property {number | null} [bitrate] bit/s
  * @property {[number, number] | null} [size_in]
  * @property {[number, number] | null} [size_out]
+ * @property {[number, number] | null} [clock] an RTP timestamp of the camera, and when that was captured by this
+ *     page's own clock, in milliseconds since 1970
  * @property {Record<string, [number, number]>} [stages] a picture's way: median and 95th percentile of each, ms
  */
 /**
@@ -65,7 +69,7 @@
  * @property {number | null} estimate seconds until then, as far as one can tell
  */
 /**
- * The events of a stream and what each carries in `detail`. All but the last seven are
+ * The events of a stream and what each carries in `detail`. All but the last eight are
  * messages of the server, under their own type.
  * @typedef {object} StreamEvents
  * @property {ControlsMessage} controls
@@ -77,12 +81,14 @@
  * @property {StatsMessage} stats
  * @property {{ type: "data", data: unknown }} data
  * @property {{ type: "time", remaining: number }} time
- * @property {{ type: "end", reason: string }} end
+ * @property {{ type: "end", reason: string }} end `load_failed` (the function could not be made ready; the last error in
+ *     `log` says why), `time_limit`, `idle_timeout`, or a sentence
  * @property {MediaStreamTrack} track a track that the server sends
  * @property {RTCPeerConnectionState} connectionstatechange
  * @property {{ silent: boolean }} silence whether nothing is heard of the server any more, which may pass by itself
  * @property {Reconnecting} reconnecting the connection was lost, or an attempt to make another has failed
  * @property {{ attempt: number }} reconnected
+ * @property {{ ended: boolean }} source who watches waits for somebody who sends; whether there has been one
  * @property {QueueEvent} queue where this page stands in line
  * @property {import("./errors.js").StreamError} failure the session broke after `start()` had succeeded
  */

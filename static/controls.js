@@ -27,6 +27,7 @@ export class Controls {
    */
   constructor(parent, descriptions, pause) {
     parent.replaceChildren();
+    if (descriptions.some(({ type }) => type === "file")) keepThePage();
     for (const description of descriptions) {
       const control = new Control(description, pause, (values) => this.#set?.(values) ?? null,
         (...upload) => this.#upload?.(...upload) ?? null);
@@ -137,6 +138,27 @@ export class Controls {
 /** @param {Value} one @param {Value} other */
 const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
+/** A file that is dropped beside its control would be opened in this page's place. */
+function keepThePage() {
+  for (const type of ["dragover", "drop"]) {
+    addEventListener(type, (event) => {
+      if (!/** @type {Element} */ (event.target).matches("input")) event.preventDefault();
+    });
+  }
+}
+
+const hasMouse = () => matchMedia("(hover: hover)").matches;
+
+/**
+ * The server's words beside the control that they are about, which then need not name it.
+ * @param {string} name
+ * @param {string} message
+ */
+function beside(name, message) {
+  const words = message.startsWith(`${name} `) ? message.slice(name.length + 1) : message;
+  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+}
+
 /** One of them. */
 class Control {
   element = document.createElement("div");
@@ -157,6 +179,8 @@ class Control {
   #answer = null;
   /** Runs while something is being typed that does not count yet. */
   #timer = 0;
+  /** Whether what was typed cannot be: it stays in its field, to be mended. */
+  #refused = false;
   #pause;
 
   /**
@@ -193,7 +217,8 @@ class Control {
     const { input, element = wrap(input), typed, echo } = this.#widget;
     input.id = id;
     input.name = name;
-    input.setAttribute("aria-describedby", this.#message.id);
+    this.#echo.id = `${id}-echo`;
+    input.setAttribute("aria-describedby", `${this.#echo.id} ${this.#message.id}`);
     element.addEventListener("input", () => (typed ? this.#typing() : this.#take()));
     element.querySelector(".clear")?.addEventListener("click", () => {
       void this.change(null);
@@ -201,9 +226,10 @@ class Control {
     });
     this.element.addEventListener("pointerdown", () => (this.touched = performance.now()));
     this.element.addEventListener("focusin", () => (this.touched = performance.now()));
-    // Enter, or leaving the field, ends the typing; what could not be read then goes.
+    // Enter, or leaving the field, ends the typing.
     if (typed) input.addEventListener("change", () => (this.#timer ? this.#take() : this.#show()));
-    this.element.append(title, ...(echo ? [this.#echo] : []), element, this.#message);
+    this.element.append(title, ...(echo || typed ? [this.#echo] : []), element, this.#message);
+    if (type === "file") element.prepend(this.#echo);
     this.#show();
   }
 
@@ -213,15 +239,29 @@ class Control {
 
   /** @param {Value} value */
   acknowledge(value) {
+    // What somebody else has set takes the place of what could not be.
+    if (this.#complains && !this.#answer && !isSame(value, this.value)) this.complain("");
     this.value = value;
     this.#show();
   }
 
+  /** Whether it says that something was not taken. */
+  get #complains() {
+    return this.usable && this.#message.textContent !== "" && !this.#message.hasAttribute("data-well");
+  }
+
   /** @param {string} message @param {boolean} [well] whether it is no complaint */
   complain(message, well = false) {
+    this.#refused = false;
     this.#message.textContent = message;
     this.#message.toggleAttribute("data-well", well);
     this.#widget?.input.setAttribute("aria-invalid", String(Boolean(message) && !well));
+  }
+
+  /** @param {string} message */
+  #refuse(message) {
+    this.complain(beside(this.description.name, message));
+    this.#refused = Boolean(this.#widget?.typed);
   }
 
   /** @param {Value} value */
@@ -246,7 +286,8 @@ class Control {
     }
     if (this.#answer !== answer) return;
     this.#answer = null;
-    this.complain(complaint);
+    if (complaint) this.#refuse(complaint);
+    else if (!this.#refused) this.complain("");
     delete this.element.dataset.pending;
     this.#show();
   }
@@ -277,19 +318,22 @@ class Control {
       return this.complain(`${file.name} has ${sized(file.size)}: at most ${sized(maximum)} are taken.`);
     }
     this.#file = file;
-    const percent = (/** @type {number} */ share) => this.complain(`Uploading: ${Math.round(100 * share)}%`, true);
+    const far = (/** @type {number | null} */ share) => this.#widget?.progress?.(share);
     this.#sending?.abort();
     this.#sending = new AbortController();
     const { signal } = this.#sending;
-    const answer = (this.#answer = this.#upload(name, file, percent, signal));
+    const answer = (this.#answer = this.#upload(name, file, far, signal));
     this.#show();
     if (!answer) return this.complain("It is uploaded when the session starts.", true);
+    this.complain("Uploading…", true);
+    far(0);
     let complaint = "";
     try {
       this.value = /** @type {Value} */ (await answer);
     } catch (error) {
       if (!signal.aborted) complaint = /** @type {Error} */ (error).message;
     }
+    if (this.#sending.signal === signal) far(null);
     if (this.#answer !== answer) return;
     this.#answer = null;
     this.complain(complaint);
@@ -303,16 +347,29 @@ class Control {
       const value = /** @type {import("./widgets.js").Widget} */ (this.#widget).read();
       void (value instanceof File ? this.#give(value) : this.change(value));
     } catch (error) {
-      this.complain(/** @type {Error} */ (error).message);
+      this.#refuse(/** @type {Error} */ (error).message);
+      this.#show();
     }
   }
 
   /** The figure is always the acknowledged one; the input is the person's own while it is being changed. */
   #show() {
-    const nothing = this.#file ? "chosen" : this.description.type === "point" ? "click the picture" : "none";
-    this.#echo.value = this.value === null ? nothing : shown(this.value);
+    if (this.description.type === "file") this.#showFile();
+    else if (this.#widget?.typed) this.#echo.value = this.#refused ? `still ${shown(this.value) || "empty"}` : "";
+    else this.#echo.value = this.value === null ? `${hasMouse() ? "click" : "tap"} the picture` : shown(this.value);
     this.shown?.(this.value);
-    if (!this.#answer && !this.#timer) this.#widget?.write(this.value);
+    if (!this.#answer && !this.#timer && !this.#refused) this.#widget?.write(this.value);
+  }
+
+  /** The file that is on its way, or there, or yet to be sent. */
+  #showFile() {
+    const file = /** @type {File | import("./contract.js").Upload | null} */ (this.#answer ? this.#file : this.value ?? this.#file);
+    const [name, size] = [document.createElement("span"), document.createElement("small")];
+    size.textContent = file ? sized(file.size) : "";
+    name.textContent = file?.name ?? (hasMouse() ? "Choose a file, or drop it here" : "Choose a file");
+    this.#echo.replaceChildren(name, " ", size);
+    this.#echo.title = file?.name ?? "";
+    this.#widget?.element?.toggleAttribute("data-none", !file);
   }
 }
 

@@ -30,6 +30,8 @@ export class Devices {
   #side = "user";
   #open = false;
   #silent = false;
+  /** The ids of devices that ended by themselves. @type {Map<Kind, string>} */
+  #lost = new Map();
   /** @type {Level | null} */
   #level = null;
   #stopMeter = () => {};
@@ -61,13 +63,19 @@ export class Devices {
       this.#mute.setAttribute("aria-pressed", String(!this.#muted));
       this.#applyMute();
     });
-    navigator.mediaDevices?.addEventListener("devicechange", () => void this.#fill());
+    navigator.mediaDevices?.addEventListener("devicechange", () => {
+      void this.#fill();
+      void this.#reopen();
+    });
     find("preview").addEventListener("resize", () => this.#showGiven());
   }
 
   /** Called when a device ends by itself. */
   set onlost(/** @type {(kind: Kind) => void} */ lost) {
-    this.#capture.onlost = lost;
+    this.#capture.onlost = (kind, id) => {
+      this.#lost.set(kind, id);
+      lost(kind);
+    };
   }
 
   /** @param {import("./contract.js").Description} description */
@@ -116,15 +124,31 @@ export class Devices {
 
   close() {
     this.#open = false;
+    this.#lost.clear();
     this.#capture.close();
     this.#show();
   }
 
-  /** Another device, size, frame rate or processing in the running session. @param {Kind} kind */
-  async #switch(kind) {
+  /** The very device that was lost and is there again; no other, which may look elsewhere. */
+  async #reopen() {
+    for (const [kind, id] of this.#lost) {
+      const back = (await listDevices(kind)).some(({ deviceId }) => deviceId === id);
+      if (back && this.#lost.get(kind) === id) await this.#switch(kind, id);
+    }
+  }
+
+  /**
+   * Another device, size, frame rate or processing in the running session.
+   * @param {Kind} kind
+   * @param {string} [id] of a certain device, whatever is chosen
+   */
+  async #switch(kind, id) {
+    this.#lost.delete(kind);
     if (!this.#open) return;
+    const wish = this.#wish([kind]);
+    if (id) wish[kind === "video" ? "camera" : "microphone"] = id;
     try {
-      if (!(await this.#capture.open(this.#wish([kind])))) return;
+      if (!(await this.#capture.open(wish))) return;
       this.#show();
       const track = this.track(kind);
       if (track) await this.onswitch(track);

@@ -84,7 +84,7 @@ export const captionOf = ({ label, score }) =>
  * @param {Paper} paper
  */
 export function draw(drawings, paper) {
-  const corner = { y: 48 }; // under the picture's own name
+  const corner = { y: 28 }; // under the caption of what begins above
   /** @type {(() => void)[]} */
   const words = [];
   for (const each of drawings) if (each.type === "mask") drawMask(each, paper, words);

@@ -9,13 +9,15 @@
  * - `no-media-path`: no connection within 10 s; `candidates` of both sides, `relayFailed` if there was no relay
  * - `connection-lost`: the connection was there and broke
  * - `channel-closed`: the server ended the session
+ * - `source-left`: who was watched sends no more, and another is waited for
  * - `changed`: the server came back with another stream
  * - `rejected`: the server did not take a value; `control` names it
  * - `unanswered`: too many changes wait for the server
  * - `not-started`, `started`: called at the wrong time
  * - `stopped`: `stop()` came first
  * @typedef {"unsupported" | "version" | "server-gone" | "http" | "no-media-path" | "connection-lost" |
- *     "channel-closed" | "changed" | "rejected" | "unanswered" | "not-started" | "started" | "stopped"} StreamErrorCode
+ *     "channel-closed" | "source-left" | "changed" | "rejected" | "unanswered" | "not-started" | "started" |
+ *     "stopped"} StreamErrorCode
  */
 export class StreamError extends Error {
   name = "StreamError";

@@ -12,7 +12,7 @@ function card({ name, title, description, picture }) {
   const shot = document.createElement("div");
   const heading = document.createElement("h2");
   const text = document.createElement("p");
-  link.href = `./${encodeURIComponent(name)}/#gallery`; // so that its page shows the way back
+  link.href = `./${encodeURIComponent(name)}/`;
   link.className = "card example";
   link.dataset.name = name;
   shot.className = "shot";
@@ -32,6 +32,7 @@ function card({ name, title, description, picture }) {
   return item;
 }
 
+delete document.body.dataset.dead;
 try {
   const response = await fetch("./gallery.json");
   if (!response.ok) throw new Error(`it says ${response.status} ${response.statusText}`);

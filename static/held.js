@@ -19,6 +19,9 @@ const REGULAR = 3;
 /** For so long drawings that have missed their frame are not shown, since others have not; ms. */
 const EXACT = 1000;
 
+/** A picture that the server sends again is later by a tick each time; another one, by more than so many. */
+const AGAIN = 45;
+
 /** Whether one 32-bit RTP timestamp is later than another. @param {number} one @param {number} other */
 const isLater = (one, other) => ((one - other) | 0) > 0;
 
@@ -37,6 +40,7 @@ export class Held {
   #shown = null;
   /** The newest frame that has come; undefined where the browser does not tell. @type {number | undefined} */
   #newest;
+  #pictures = 0;
   /** The newest frame of which anything has been heard. @type {number | null} */
   #heard = null;
   /** How many frames in a row had drawings. */
@@ -70,6 +74,11 @@ export class Held {
     return this.#untold > FEW;
   }
 
+  /** How many pictures have come, where that is told. */
+  get pictures() {
+    return this.isBlind ? undefined : this.#pictures;
+  }
+
   /**
    * @param {Found} found
    * @param {number} pts
@@ -81,7 +90,8 @@ export class Held {
       this.#unmet = null;
     }
     const frame = this.#held.find((each) => each.pts === pts) ?? (this.#shown?.pts === pts ? this.#shown : null);
-    if (this.#newest === undefined) this.#show(found);
+    if (this.#newest === undefined && this.#untold) this.#show(found);
+    else if (this.#newest === undefined) this.#wait(found, pts); // there is nothing yet to draw on
     else if (frame) this.#meet(frame, found);
     else if (isLater(pts, this.#newest)) this.#wait(found, pts);
     else if (performance.now() - this.#met > EXACT) this.#present(this.#shown, found); // better late than never
@@ -121,14 +131,31 @@ export class Held {
       const pts = /** @type {any} */ (picture)?.metadata?.().rtpTimestamp ?? rtpTimestamp;
       this.#untold = pts === undefined ? this.#untold + 1 : 0;
       if (pts === undefined || pts === this.#newest) picture?.close();
-      else this.#come({ pts, picture });
+      else if (this.#newest !== undefined && isLater(pts, this.#newest) && !isLater(pts, this.#newest + AGAIN)) {
+        this.#renew(pts, picture);
+      } else this.#come({ pts, picture });
     });
+  }
+
+  /**
+   * The newest picture has come once more, whole or sharper, and is what its drawings belong to.
+   * @param {number} pts
+   * @param {VideoFrame | null} picture
+   */
+  #renew(pts, picture) {
+    const frame = this.#held.at(-1) ?? this.#shown;
+    this.#newest = pts;
+    if (!frame) return picture?.close();
+    frame.picture?.close();
+    frame.picture = picture;
+    if (frame === this.#shown && !this.#canvas.hidden) this.#present(frame, new Map());
   }
 
   /** @param {Frame} frame */
   #come(frame) {
     const { pts } = frame;
     this.#newest = pts;
+    this.#pictures += 1;
     this.#held.push(frame);
     if (this.#held.length > MOST_HELD) this.#drop(1);
     const found = this.#waiting.get(pts);

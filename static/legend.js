@@ -41,12 +41,12 @@ export class Legend {
   show(drawings, blind) {
     this.#note.hidden = !blind;
     const counts = summaryOf(drawings);
-    const words = [...counts].map(([label, { text }]) => text || label).join(", ") || "Nothing";
+    const words = [...counts.values()].map(({ text }) => text).join(", ") || "Nothing";
     if (words === this.#words) return;
     this.#words = words;
-    this.#list.replaceChildren(...[...counts].map(([label, { text, swatch }]) => {
+    this.#list.replaceChildren(...[...counts.values()].map(({ text, label }) => {
       const item = document.createElement("li");
-      if (swatch) item.style.setProperty("--swatch", this.#colour(label));
+      if (label !== null) item.style.setProperty("--swatch", this.#colour(label));
       item.textContent = text;
       return item;
     }));
@@ -66,22 +66,32 @@ export class Legend {
   }
 }
 
+/** What things without a label are called: one, and several. @type {Record<string, [string, string]>} */
+const NOUNS = { box: ["box", "boxes"], mask: ["mask", "masks"], keypoints: ["set of points", "sets of points"] };
+
 /**
- * Each label once, with how often there is one; tags with their scores, and texts, as they are.
+ * Each label once, with how often there is one, and things without by their kind; tags with their scores, and texts,
+ * as they are.
  * @param {Drawing[]} drawings
  */
 function summaryOf(drawings) {
-  /** @type {Map<string, { text: string, count: number, swatch: boolean }>} */
+  /** The label is what has the colour, and null where there is none. */
+  /** @type {Map<string, { text: string, count: number, label: string | null }>} */
   const summary = new Map();
   for (const each of drawings) {
     if (each.type === "text") {
-      summary.set(`text ${summary.size}`, { text: each.text, count: 1, swatch: false });
-    } else {
-      const label = each.label ?? "";
-      const count = (summary.get(label)?.count ?? 0) + 1;
-      const name = each.type === "tag" ? captionOf({ ...each, score: rounded(each.score) }) : label || each.type || "box";
-      summary.set(label, { text: count > 1 ? `${count} ${name}` : name, count, swatch: true });
+      summary.set(`text ${summary.size}`, { text: each.text, count: 1, label: null });
+      continue;
     }
+    const label = each.label ?? "";
+    const type = each.type ?? "box";
+    const key = label ? `label ${label}` : type;
+    const count = (summary.get(key)?.count ?? 0) + 1;
+    const [one, several] = NOUNS[type] ?? [type, type];
+    const many = count > 1 ? `${count} × ${label}` : label;
+    const text = type === "tag" ? captionOf({ ...each, score: rounded(each.score ?? null) })
+      : label ? many : `${count} ${count > 1 ? several : one}`;
+    summary.set(key, { text, count, label });
   }
   return summary;
 }

@@ -2,9 +2,11 @@
 
 import { Connection } from "./connection.js";
 import { StreamError } from "./errors.js";
+import { Hush } from "./hush.js";
 import { Plan } from "./plan.js";
 import { GIVE_UP_MS, Pause, Silence } from "./reconnect.js";
-import { isFinal, isPatient, isRestart, pauseBefore, sameStream, watchOver } from "./reconnect.js";
+import { goesOn, hasSourceLeft, isEmpty, isFinal, isPatient, pauseBefore, sameStream, watchOver } from "./reconnect.js";
+import { firstFrame } from "./frames.js";
 
 /** @typedef {import("./contract.js").ServerMessage} ServerMessage */
 
@@ -14,6 +16,7 @@ const FRESH_TICKET_MS = 10_000;
 export class Lifecycle {
   plan = new Plan();
   pause = new Pause();
+  hush;
   /** @type {Connection | null} */
   connection = null;
   /** Those of this session, or of the last one. @type {import("./contract.js").Candidates} */
@@ -27,15 +30,17 @@ export class Lifecycle {
   #began = false;
   /** When no other attempt is made. */
   #giveUp = 0;
+  /** Whether this page has been told that there is nothing to be seen, and waits for it. */
+  #waits = false;
+  /** Whether there was something, since `start()`. */
+  #seen = false;
   /** The session's id, by which another goes on with its state. */
   #id = "";
-  /**
-   * What was lost: to close it would be a goodbye, until the server knows that we come back, and would take the
-   * last picture away.
-   * @type {Connection | null}
-   */
+  /** What was lost: to close it would be a goodbye, until the server knows that we come back. @type {Connection | null} */
   #former = null;
-  /** Tracks that end when others come; until then the last picture stays. @type {MediaStreamTrack[]} */
+  /** Whose last picture stays until another has one: to close it would take the picture away. @type {Connection | null} */
+  #fading = null;
+  /** Tracks that end when others of their kind have something to show. @type {MediaStreamTrack[]} */
   #stale = [];
 
   /**
@@ -46,6 +51,7 @@ export class Lifecycle {
   constructor(signaling, media, emit) {
     this.#signaling = signaling;
     this.#media = media;
+    this.hush = new Hush(media);
     this.#emit = emit;
   }
 
@@ -54,13 +60,16 @@ export class Lifecycle {
     if (this.#session) throw new StreamError("started", "This stream has been started already: stop it first.");
     this.plan = plan;
     this.#id = "";
+    this.#waits = this.#seen = false;
     const session = this.#open();
     try {
       await this.#admitted(session.signal);
     } catch (error) {
-      void this.#end(session, error, false);
+      // Who has been told to wait goes on waiting, as after a loss.
+      if (this.#waits && !isFinal(error) && this.#session === session) await this.#reconnect(session, error);
+      else void this.#end(session, error, false);
       // What broke first is the reason; what stopping broke in turn is not.
-      throw session.signal.reason;
+      if (!this.#began) throw session.signal.reason;
     }
   }
 
@@ -73,6 +82,7 @@ export class Lifecycle {
   #open() {
     const session = (this.#session = new AbortController());
     addEventListener("pagehide", () => void this.stop(), { signal: session.signal });
+    addEventListener("online", () => this.pause.cut(), { signal: session.signal });
     return session;
   }
 
@@ -86,6 +96,7 @@ export class Lifecycle {
     signal.throwIfAborted();
     // Who was connected may still have the place.
     let wait = queue && description.limits.concurrency_limit !== null && !this.#id;
+    this.#waits = false;
     for (;;) {
       const ticket = wait ? await this.#standInLine(signal) : null;
       const since = performance.now();
@@ -93,19 +104,35 @@ export class Lifecycle {
       signal.throwIfAborted();
       try {
         await this.#connect(signal, tracks, ticket);
-        this.#began = true;
+        this.#began = this.#seen = true;
         this.#signaling.retries = false;
         return;
       } catch (error) {
         signal.throwIfAborted();
         const full = error instanceof StreamError && error.status === 503 && error.retryAfter;
         const fresh = ticket && performance.now() - since < FRESH_TICKET_MS;
-        if (!queue || !full || fresh) throw error;
+        const empty = this.plan.waits && isEmpty(error, this.#waits);
+        if (!empty && (!queue || !full || fresh)) throw error;
         this.connection?.pc.close();
         this.connection = null;
-        wait = true;
+        if (empty) await this.#awaitSource(signal, error.retryAfter ?? 0);
+        else wait = true;
       }
     }
+  }
+
+  /**
+   * There is nothing to be seen yet, which may last; to ask whether there is now costs a server less than an offer.
+   * @param {AbortSignal} signal
+   * @param {number} seconds
+   */
+  async #awaitSource(signal, seconds) {
+    if (!this.#waits) this.#emit("source", { ended: this.#seen });
+    this.#waits = true;
+    do {
+      await this.pause.wait(1000 * seconds, signal);
+      this.#giveUp = performance.now() + GIVE_UP_MS; // who is told to wait has a server
+    } while ((await this.#signaling.describeAnew()).source === false);
   }
 
   /** @param {AbortSignal} signal */
@@ -128,13 +155,14 @@ export class Lifecycle {
   async #connect(signal, tracks, ticket) {
     const description = await this.#signaling.freshDescription();
     signal.throwIfAborted();
+    this.hush.interrupts = description.take?.interrupts ?? false;
     const silence = new Silence(signal, (silent) => this.#emit("silence", { silent }));
     const connection = (this.connection = new Connection(description, tracks, this.plan.watch, signal, {
       message: (message) => {
         silence.heard();
         this.#receive(message, signal);
       },
-      track: (track) => this.#show(track),
+      track: (track) => void this.#show(track, signal),
       state: (state) => this.#emit("connectionstatechange", state),
       failed: (error) => this.#fail(signal, error),
     }));
@@ -147,16 +175,35 @@ export class Lifecycle {
     if (signal.aborted) void resource.delete();
     signal.throwIfAborted();
     this.#id = resource.id;
-    this.#former?.pc.close();
+    this.#discard(this.#former);
     this.#former = null;
     await connection.open(resource);
   }
 
-  /** @param {MediaStreamTrack} track */
-  #show(track) {
-    for (const each of this.#stale.splice(0)) this.#media.removeTrack(each);
+  /** Closes what the server does not miss, unless its last picture is on screen. @param {Connection | null} connection */
+  #discard(connection) {
+    const shown = this.#media.getVideoTracks();
+    if (connection?.pc.getReceivers().some(({ track }) => shown.includes(track))) this.#fading = connection;
+    else connection?.pc.close();
+  }
+
+  /**
+   * In place of one of its kind, but a picture not before there is one.
+   * @param {MediaStreamTrack} track
+   * @param {AbortSignal} signal
+   */
+  async #show(track, signal) {
+    if (track.kind === "video" && this.#stale.some(({ kind }) => kind === "video")) {
+      await firstFrame(track, signal).catch(() => {});
+      if (signal.aborted) return;
+    }
+    for (const each of this.#stale.filter(({ kind }) => kind === track.kind)) this.#media.removeTrack(each);
+    this.#stale = this.#stale.filter(({ kind }) => kind !== track.kind);
     this.#media.addTrack(track);
     this.#emit("track", track);
+    if (track.kind !== "video") return;
+    this.#fading?.pc.close();
+    this.#fading = null;
   }
 
   /**
@@ -165,11 +212,11 @@ export class Lifecycle {
    */
   #receive(message, signal) {
     if (message.type === "controls") this.plan.values = message.values;
+    if (message.type === "state") this.hush.hear(message.value);
     if (message.type === "end") {
       if (this.connection) this.connection.resource = null; // there is nothing left to delete
-      if (isRestart(message.reason) && this.#began && this.plan.reconnect) {
-        return this.#fail(signal, new StreamError("channel-closed", "The server was stopped."));
-      }
+      const error = this.#began && goesOn(message.reason, this.plan);
+      if (error) return this.#fail(signal, error);
     }
     this.#emit(message.type, message);
     if (message.type === "end") void this.stop();
@@ -198,16 +245,20 @@ export class Lifecycle {
     this.#signaling.retries = true;
     let session = lost;
     let since = performance.now();
+    let pauses = 0;
+    this.pause.begin();
     for (let attempt = 1; this.#session === session; attempt += 1) {
       this.#leave(session, error);
       session = this.#open();
       const { signal } = session;
+      pauses = this.pause.wasCut() ? 1 : pauses + 1;
       const retryAfter = error instanceof StreamError ? 1000 * (error.retryAfter ?? 0) : 0;
       const left = Math.max(this.#giveUp - performance.now(), 0);
       // An attempt that got no answer has waited for it.
-      const pause = Math.max(pauseBefore(attempt) - (performance.now() - since), 0);
+      const pause = Math.max(pauseBefore(pauses) - (performance.now() - since), 0);
       const wait = Math.min(Math.max(pause, retryAfter), left);
-      this.#emit("reconnecting", { attempt, wait, patient: isPatient(attempt), error });
+      if (hasSourceLeft(error)) this.#emit("source", { ended: true });
+      else this.#emit("reconnecting", { attempt, wait, patient: isPatient(attempt), error });
       try {
         await this.pause.wait(wait, signal);
         since = performance.now();
@@ -217,6 +268,7 @@ export class Lifecycle {
         return;
       } catch (cause) {
         error = signal.aborted ? signal.reason : cause;
+        if (!navigator.onLine) this.#giveUp = performance.now() + GIVE_UP_MS; // it is not the server that is away
         if (isFinal(error) || performance.now() > this.#giveUp) return this.#end(session, error, true);
       }
     }
@@ -228,7 +280,11 @@ export class Lifecycle {
    * @param {unknown} error
    */
   #leave(session, error) {
-    if (this.connection?.pc.remoteDescription) this.#former = this.connection;
+    if (hasSourceLeft(error)) {
+      this.#id = ""; // there is nothing to go on with
+      for (const track of this.#media.getTracks()) this.#media.removeTrack(track);
+    }
+    if (this.connection?.pc.remoteDescription && this.#id) this.#former = this.connection;
     else this.connection?.pc.close();
     this.#stale = this.#media.getTracks();
     this.#release(session, error);
@@ -253,9 +309,10 @@ export class Lifecycle {
    */
   async #end(session, error, tell) {
     if (this.#session !== session) return;
-    const [connection, former] = [this.connection, this.#former];
+    const [connection, former, fading] = [this.connection, this.#former, this.#fading];
     this.#release(session, error);
-    this.#former = null;
+    this.#former = this.#fading = null;
+    this.#stale = [];
     this.#signaling.retries = false;
     for (const track of this.#media.getTracks()) this.#media.removeTrack(track);
     if (tell) this.#emit("failure", error);
@@ -264,5 +321,6 @@ export class Lifecycle {
     await (connection?.resource ?? former?.resource)?.delete();
     connection?.pc.close();
     former?.pc.close();
+    fading?.pc.close();
   }
 }

@@ -1,4 +1,4 @@
-/** What the page says while a connection that was lost is made again. */
+/** What the page says while a connection that was lost is made again, or this computer has no network. */
 
 import { RECONNECTING } from "./words.js";
 
@@ -7,17 +7,22 @@ export class Lost {
   #title;
   #text;
   #now;
+  #bar;
+  #patient = false;
 
   /**
    * @param {(id: string) => any} find
+   * @param {import("./bar.js").Bar} bar
    * @param {() => void} now tries at once
    */
-  constructor(find, now) {
+  constructor(find, bar, now) {
     this.#box = /** @type {HTMLElement} */ (find("reconnecting"));
     this.#title = /** @type {HTMLElement} */ (find("reconnecting-title"));
     this.#text = /** @type {HTMLElement} */ (find("reconnecting-text"));
     this.#now = /** @type {HTMLButtonElement} */ (find("reconnect-now"));
+    this.#bar = bar;
     this.#now.addEventListener("click", now);
+    for (const change of ["online", "offline"]) addEventListener(change, () => this.shown && this.#say());
   }
 
   get shown() {
@@ -26,16 +31,23 @@ export class Lost {
 
   /** @param {import("./contract.js").Reconnecting} attempt */
   show({ patient }) {
-    const { title, text } = patient ? RECONNECTING.again : RECONNECTING.lost;
     this.#box.hidden = false;
-    this.#now.hidden = !patient;
-    if (this.#title.textContent === title) return; // or else it would be read out each time
-    this.#title.textContent = title;
-    this.#text.textContent = text;
+    this.#patient = patient;
+    this.#say();
   }
 
   hide() {
     this.#box.hidden = true;
     this.#title.textContent = this.#text.textContent = "";
+  }
+
+  #say() {
+    const offline = !navigator.onLine;
+    const { title, text } = RECONNECTING[offline ? "offline" : this.#patient ? "again" : "lost"];
+    this.#bar.showStatus(offline ? "offline" : "disconnected");
+    this.#now.hidden = offline || !this.#patient;
+    if (this.#title.textContent === title) return; // or else it would be read out each time
+    this.#title.textContent = title;
+    this.#text.textContent = text;
   }
 }

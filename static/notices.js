@@ -1,10 +1,15 @@
 /** What the person should know: errors with advice, and what the server logs. */
 
 const MOST = 6;
+/** What has not been told for so long, while all went well, is past; and then it goes. Repeats are told each second; ms. */
+const PAST_MS = 3_000;
+const GONE_MS = 60_000;
+
+/** @typedef {{ element: HTMLElement, body: HTMLElement, told: number }} Item when it was told last, ms */
 
 export class Notices {
   #list;
-  /** By what they are about, so that a repeat changes its line. @type {Map<string, HTMLElement>} */
+  /** By what they are about, so that a repeat changes its line. @type {Map<string, Item>} */
   #items = new Map();
 
   /** @param {HTMLElement} list a live region */
@@ -33,15 +38,43 @@ export class Notices {
   /** @param {import("./contract.js").LogMessage} message */
   log({ level, message, count = 1 }) {
     const key = `log ${level} ${message}`;
-    const known = this.#items.get(key)?.querySelector(".count");
     const times = count > 1 ? `×${count}` : "";
-    if (known) known.textContent = times;
-    else this.#item(key, level).body.append(element("code", message), element("span", times, "count"));
+    const known = this.#items.get(key);
+    if (!known) {
+      const parts = [element("code", message), element("span", times, "count"), element("span", "", "age")];
+      return this.#item(key, level).body.append(...parts);
+    }
+    known.told = performance.now();
+    delete known.element.dataset.past;
+    known.element.querySelector(".count")?.replaceChildren(times);
+    known.element.querySelector(".age")?.replaceChildren();
+  }
+
+  /**
+   * Lets errors and warnings of the function grow old, once a second.
+   * @param {boolean} well whether it does its work now
+   */
+  age(well) {
+    for (const [key, { element, told }] of this.#items) {
+      if (!/^(log (error|warning)|server)/.test(key)) continue;
+      const age = performance.now() - told;
+      if (age < PAST_MS || !(well || "past" in element.dataset)) continue;
+      if (age > GONE_MS) this.remove(key);
+      element.dataset.past = "";
+      const tens = 10 * Math.floor(age / 10_000); // what changes each second draws the eye
+      element.querySelector(".age")?.replaceChildren(tens ? `${tens} s ago` : "a moment ago");
+    }
+  }
+
+  /** What was told last that is an error of the function's, or "". */
+  get lastError() {
+    const keys = [...this.#items.keys()].filter((key) => key.startsWith("log error "));
+    return keys.length ? keys[keys.length - 1].slice("log error ".length) : "";
   }
 
   /** @param {string} key */
   remove(key) {
-    this.#items.get(key)?.remove();
+    this.#items.get(key)?.element.remove();
     this.#items.delete(key);
   }
 
@@ -53,6 +86,7 @@ export class Notices {
   /**
    * @param {string} key
    * @param {string} level
+   * @returns {{ body: HTMLElement }}
    */
   #item(key, level) {
     this.remove(key);
@@ -63,7 +97,7 @@ export class Notices {
     close.setAttribute("aria-label", "Dismiss");
     close.addEventListener("click", () => this.remove(key));
     item.append(body, close);
-    this.#items.set(key, item);
+    this.#items.set(key, { element: item, body, told: performance.now() });
     this.#list.prepend(item);
     const oldest = [...this.#items.keys()].slice(0, -MOST);
     for (const each of oldest) this.remove(each);

@@ -31,7 +31,7 @@ export class Overlay {
     this.#canvas.className = "overlay";
     this.#canvas.ariaHidden = "true"; // the same is said in words beside it
     video.after(this.#canvas);
-    if (local) this.age = new Age(this.#canvas);
+    if (local) this.age = new Age(video.closest(".screen")?.querySelector(".caption"));
     else this.#held = new Held(video, (drawings) => this.#replace(drawings));
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
   }
@@ -72,16 +72,21 @@ export class Overlay {
    */
   #replace(drawings) {
     for (const [name, each] of drawings) this.#shown.set(name, each);
-    if (drawings.size) {
-      clearTimeout(this.#stale);
-      this.#stale = setTimeout(() => {
-        this.#shown.clear();
-        this.#held?.release();
-        this.age?.clear();
-        this.#draw();
-      }, STALE);
-    }
+    if (drawings.size) this.#expire();
     return this.#draw();
+  }
+
+  /** Drawings go when no newer ones come; on a picture that stands still, they are as true as before. */
+  #expire() {
+    clearTimeout(this.#stale);
+    const drawn = this.#held?.pictures;
+    this.#stale = setTimeout(() => {
+      if (drawn !== undefined && drawn === this.#held?.pictures) return this.#expire();
+      this.#shown.clear();
+      this.#held?.release();
+      this.age?.hide();
+      this.#draw();
+    }, STALE);
   }
 
   #draw() {

@@ -14,7 +14,8 @@ import { Turns } from "./turns.js";
 import { connectView } from "./view.js";
 import { connectVolume } from "./volume.js";
 import { Waterfall } from "./waterfall.js";
-import { SHARED, TIME_IS_UP, explain, explainEnd, explainLoss, nameOf, placeInLine, waitingFor } from "./words.js";
+import { LOAD_FAILED, OFFLINE, SHARED, TIME_IS_UP, explain, explainEnd, explainLoss, nameOf } from "./words.js";
+import { placeInLine, waitingFor } from "./words.js";
 
 /** @typedef {import("./contract.js").Description} Description */
 
@@ -30,7 +31,7 @@ const notices = new Notices(find("notices"));
 const readout = new Readout(find("readout"));
 const waterfall = new Waterfall(find("waterfall"));
 const showView = connectView(stage, find);
-const lost = new Lost(find, () => stream.reconnectNow());
+const lost = new Lost(find, bar, () => stream.reconnectNow());
 /** @type {Description | null} */
 let description = null;
 /** @type {Controls | null} */
@@ -42,6 +43,14 @@ let loading = null;
 /** Counts the presses of Start, so that one that was stopped meanwhile goes no further. */
 let attempt = 0;
 let started = false;
+/** What the server's function does, as it says. */
+let doing = "";
+/** Whether its last call or run has raised, as far as is known. */
+let failed = false;
+/** Whether this page watches, and there is nobody to be seen. */
+let waitsForSource = false;
+/** Whether the last session could not begin, since what it needs could not be loaded. */
+let unloaded = false;
 /** The controls' values with which the session, or another in its place, has begun. */
 let first = /** @type {import("./contract.js").Values} */ ({});
 /** When the page began to go on by itself after its time was up, or null: in milliseconds. @type {number | null} */
@@ -64,6 +73,7 @@ async function load() {
   description = await stream.describe();
   document.title = find("title").textContent = description.title;
   bar.showVisitor(description.signedIn);
+  find("all-examples").hidden = !description.gallery;
   find("description").textContent = description.description;
   results = new Results(find("results"), stage.arrange(description, find("results")));
   controls = new Controls(find("controls"), description.controls, TYPING[generates() ? "generator" : "filter"]);
@@ -105,6 +115,8 @@ const records = () => description?.take?.kind === "recording";
 async function start(watch, resuming = false) {
   const mine = ++attempt;
   resumed = resuming ? performance.now() : null;
+  unloaded = waitsForSource = failed = false;
+  doing = "";
   document.body.dataset.watching = String(watch);
   setStarted(true);
   notices.clear(/^(?!query)/);
@@ -114,11 +126,11 @@ async function start(watch, resuming = false) {
     if (mine !== attempt) return;
     const tracks = () => opened(!generates() && !watch, mine);
     const values = () => (first = controls?.values ?? {});
-    await connect({ tracks, values, watch, reconnect: true, queue: true }, mine);
+    await stream.start({ tracks, values, watch, reconnect: true, queue: true });
     if (resumed !== null && performance.now() - resumed > AT_ONCE) notices.remove("time");
     else if (resumed !== null) notices.show("time", "info", TIME_IS_UP.on);
     resumed = null; // what it may have to wait for later on is another matter
-    controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
+    attach();
     readout.start(async () => {
       const measured = await stream.getStats();
       stage.overlay?.age?.measured({ roundTrip: measured?.roundTrip });
@@ -128,9 +140,14 @@ async function start(watch, resuming = false) {
     find("record").hidden = !records();
   } catch (error) {
     if (mine !== attempt) return;
-    notices.show("failure", "error", explain(error));
+    tell(error);
     finish();
   }
+}
+
+/** The controls set the values of the session that has begun. */
+function attach() {
+  controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
 }
 
 /**
@@ -151,24 +168,11 @@ async function opened(sends, mine) {
   return devices.tracks;
 }
 
-/**
- * Who watches waits until there is something to be seen.
- * @param {Parameters<RtcStream["start"]>[0] & {}} options
- * @param {number} mine
- */
-async function connect(options, mine) {
-  for (;;) {
-    try {
-      return await stream.start(options);
-    } catch (error) {
-      const again = options.watch && error instanceof StreamError && error.status === 409 && error.retryAfter;
-      if (!again || mine !== attempt) throw error;
-      bar.showStatus("source");
-      stage.placeholder = SHARED.nobody;
-      await new Promise((resolve) => setTimeout(resolve, 1000 * again));
-      if (mine !== attempt) throw error;
-    }
-  }
+/** @param {unknown} error */
+function tell(error) {
+  const words = explain(error);
+  notices.show(words === OFFLINE ? "offline" : "failure", "error", words);
+  return words;
 }
 
 async function stop() {
@@ -179,6 +183,7 @@ async function stop() {
 /** Back to how it was before Start; what came of it stays readable. */
 function finish() {
   attempt += 1;
+  waitsForSource = false;
   document.body.dataset.watching = "false";
   setStarted(false);
   controls?.detach();
@@ -206,7 +211,8 @@ function showRecording(now) {
 function setStarted(now) {
   started = now;
   const inputs = description?.inputs ?? [];
-  startButton.querySelector("span")?.replaceChildren(now ? "Stop" : hasSource() ? SHARED.send(inputs) : "Start");
+  const word = hasSource() ? SHARED.send(inputs) : unloaded ? "Try again" : "Start";
+  startButton.querySelector("span")?.replaceChildren(now ? "Stop" : word);
   find("watch").hidden = now || !hasSource();
   startButton.dataset.started = String(now);
   document.body.dataset.live = String(now);
@@ -238,14 +244,28 @@ devices.onlost = (/** @type {"video" | "audio"} */ kind) => notices.show("device
 find("reset").addEventListener("click", () => controls?.reset());
 
 stream.on("connectionstatechange", (state) => {
-  if (started && (!lost.shown || state === "connected")) bar.showStatus(state);
+  if (state === "connected") waitsForSource = false;
+  if (started && !waitsForSource && (!lost.shown || state === "connected")) bar.showStatus(state);
 });
 stream.on("silence", ({ silent }) => {
-  if (started && !lost.shown) bar.showStatus(silent ? "silent" : "connected");
+  if (started && !lost.shown) bar.showStatus(!silent ? "connected" : navigator.onLine ? "silent" : "offline");
 });
 stream.on("reconnecting", (attempt) => {
+  waitsForSource = false;
   lost.show(attempt);
-  bar.showStatus("disconnected");
+  pause();
+});
+stream.on("source", ({ ended }) => {
+  waitsForSource = true;
+  lost.hide();
+  pause();
+  stage.result = null;
+  bar.showStatus("source");
+  stage.placeholder = ended ? SHARED.ended : SHARED.nobody;
+});
+
+/** Until there is a session again. */
+function pause() {
   stage.overlay?.clear(); // the next one's frames have times of their own
   controls?.detach(); // what is changed meanwhile is what the next session begins with
   turns.live = false;
@@ -253,10 +273,10 @@ stream.on("reconnecting", (attempt) => {
   bar.showTime(null);
   for (const id of ["progress", "again", "record"]) find(id).hidden = true;
   showRecording(false);
-});
+}
 stream.on("reconnected", () => {
   lost.hide();
-  controls?.attach((changed) => stream.set(changed), (...upload) => stream.upload(...upload), first);
+  attach();
   find("record").hidden = !records();
   turns.live = true;
 });
@@ -277,19 +297,28 @@ stream.on("result", (message) => {
 });
 stream.on("log", (message) => {
   notices.log(message);
-  if (message.level === "error") stage.placeholder = "No picture yet: see the message below";
+  if (message.level !== "error") return;
+  failed = true;
+  stage.placeholder = "Nothing to show yet: see the message below";
 });
 stream.on("stats", (stats) => {
   readout.hear(stats);
-  stage.overlay?.age?.measured({ function: stats.function_ms });
+  stage.overlay?.age?.measured({ function: stats.function_ms, clock: stats.clock });
   waterfall.show(stats.stages ?? {});
+  notices.age(["running", "thinking"].includes(doing) && Boolean(stats.fps_out));
 });
 stream.on("state", ({ value }) => {
+  doing = value;
+  failed &&= !["running", "thinking"].includes(value);
   find("state").textContent = value === "running" && !generates() ? "" : value;
   find("again").hidden = value !== "finished" || !generates();
   showRecording(value === "recording");
   if (["running", "thinking", "finished"].includes(value)) find("progress").hidden = true;
-  if (description) stage.placeholder = turns.waiting(value) ?? waitingFor(value, description, document.body.dataset.watching === "true");
+  if (failed && value === "finished") stage.placeholder = "It failed: see the message below";
+  else if (description) {
+    const watching = document.body.dataset.watching === "true";
+    stage.placeholder = turns.waiting(value) ?? waitingFor(value, description, watching);
+  }
 });
 stream.on("progress", ({ value, text }) => {
   find("progress").hidden = value >= 1;
@@ -314,24 +343,39 @@ stream.on("end", async ({ reason }) => {
     await null; // the stream itself ends when all have heard of it
     return start(watched, true);
   }
-  const words = explainEnd(reason);
-  notices.show("failure", "info", words);
+  unloaded = reason === LOAD_FAILED;
+  const words = explainEnd(reason, watched ? [] : description?.inputs ?? [], notices.lastError);
+  if (unloaded) notices.clear(/^log error/); // it is among the words
+  notices.show("failure", unloaded ? "error" : "info", words);
   finish();
+  if (unloaded) bar.showStatus("unloaded");
   stage.placeholder = words.title;
 });
 stream.on("failure", (error) => {
-  const words = explain(error);
-  notices.show("failure", "error", words);
+  const { title } = tell(error);
   finish();
-  stage.placeholder = words.title;
+  stage.placeholder = title;
 });
-// A page that comes back from the browser's cache of pages has no session any more.
-addEventListener("pageshow", ({ persisted }) => persisted && finish());
+// A page that goes to the browser's cache of pages may come back, and then has no session.
+addEventListener("pagehide", () => started && finish());
 
-find("all-examples").hidden = location.hash !== "#gallery"; // which opened this page
 setStarted(false);
 bar.showStatus("idle");
-loaded().catch((/** @type {unknown} */ error) => {
-  if (!(error instanceof StreamError)) throw error;
-  notices.show("failure", "error", explain(error));
+delete document.body.dataset.dead; // see broken.js
+find("broken").hidden = true;
+startButton.disabled = false;
+
+/** What the stream is, before anything is pressed. */
+async function look() {
+  try {
+    await loaded();
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    if (!started) tell(error);
+  }
+}
+addEventListener("online", () => {
+  if (!description) void look();
+  notices.remove("offline");
 });
+void look();

@@ -9,8 +9,9 @@
  *     them; or what gives them
  * @property {boolean} [watch] sends nothing, and sees what another sends (a shared stream's source)
  * @property {boolean} [reconnect] when the connection is lost later on, or the server starts again, it is made anew
- *     for two minutes, with the same tracks, the values that hold and the server's state of this session;
- *     `reconnecting` and `reconnected` tell of it
+ *     for two minutes (from when this computer is online), with the same tracks, the values that hold and the server's
+ *     state of this session; `reconnecting` and `reconnected` tell of it. With `watch` it also waits for a source, as
+ *     long as it takes, before the first and after each: `source` tells of that
  * @property {boolean} [queue] waits in line where the stream is full, telling of it by `queue` events; `stop()` leaves
  */
 
@@ -31,6 +32,11 @@ export class Plan {
     this.watch = watch;
     this.reconnect = reconnect;
     this.queue = queue;
+  }
+
+  /** Whether it waits for a source, where there is none. */
+  get waits() {
+    return this.watch && this.reconnect;
   }
 
   /** What the controls begin with. @returns {Values} */

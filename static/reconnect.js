@@ -17,6 +17,8 @@ const CHANGED_MS = 10_000;
 
 /** What the server says when it ends and may be started again. */
 const RESTARTS = ["the server stopped"];
+/** And when a shared stream has lost its source, and may have another. */
+const SOURCE_LEFT = "the source has stopped";
 /** Refusals that may be taken back: of HTTP, and those of a stream that has no source, or has one, just now. */
 const FOR_NOW = [408, 409, 425, 429];
 
@@ -26,8 +28,29 @@ export const pauseBefore = (attempt) => PAUSES[Math.min(attempt, PAUSES.length) 
 /** Whether pauses get no longer. @param {number} attempt from 1 */
 export const isPatient = (attempt) => attempt >= PAUSES.length;
 
-/** Whether a session that ends so is to be had again. @param {string} reason of the `end` message */
-export const isRestart = (reason) => RESTARTS.includes(reason);
+/**
+ * What a session that ends so goes on after, in another; null where that is the end.
+ * @param {string} reason of the `end` message
+ * @param {import("./plan.js").Plan} plan
+ */
+export function goesOn(reason, { reconnect, waits }) {
+  if (reconnect && RESTARTS.includes(reason)) return new StreamError("channel-closed", "The server was stopped.");
+  return waits && reason === SOURCE_LEFT ? new StreamError("source-left", "Nobody is sending any more.") : null;
+}
+
+/** @param {unknown} error */
+export const hasSourceLeft = (error) => error instanceof StreamError && error.code === "source-left";
+
+/**
+ * Whether a stream says that there is nothing to be seen, or, to who `waits` for that, that it is asked too often.
+ * @param {unknown} error
+ * @param {boolean} waits
+ * @returns {error is StreamError}
+ */
+export function isEmpty(error, waits) {
+  if (!(error instanceof StreamError) || !error.retryAfter) return false;
+  return error.status === 409 || (waits && error.status === 429);
+}
 
 /** Whether another attempt would go the same way. @param {unknown} error */
 export function isFinal(error) {
@@ -109,6 +132,21 @@ export function watchOver(pc, signal, lost) {
 export class Pause {
   /** @type {(() => void) | null} */
   #end = null;
+  /** Whether the next one is to be none, since there was none when it was cut. */
+  #early = false;
+  #cut = false;
+
+  /** What was before does not count. */
+  begin() {
+    this.#early = this.#cut = false;
+  }
+
+  /** Whether any has been cut since this was asked last. */
+  wasCut() {
+    const cut = this.#cut;
+    this.#cut = false;
+    return cut;
+  }
 
   /**
    * @param {number} milliseconds
@@ -117,9 +155,9 @@ export class Pause {
   async wait(milliseconds, signal) {
     signal.throwIfAborted();
     await new Promise((resolve, reject) => {
-      const timer = setTimeout(resolve, milliseconds);
+      const timer = setTimeout(resolve, this.#early ? 0 : milliseconds);
+      this.#early = false;
       this.#end = () => resolve(clearTimeout(timer));
-      addEventListener("online", this.#end, { once: true, signal });
       signal.addEventListener("abort", () => {
         clearTimeout(timer);
         reject(signal.reason);
@@ -129,6 +167,8 @@ export class Pause {
   }
 
   cut() {
-    this.#end?.();
+    this.#cut = true;
+    if (this.#end) this.#end();
+    else this.#early = true;
   }
 }

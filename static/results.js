@@ -8,7 +8,7 @@ import { shown } from "./widgets.js";
 
 /** @typedef {import("./contract.js").ResultMessage} ResultMessage */
 /** @typedef {{ element: HTMLElement, show: (data: any, message: ResultMessage) => void }} View */
-/** @typedef {"text" | "number" | "drawings" | "chat" | "download" | "json"} Kind */
+/** @typedef {"text" | "number" | "drawings" | "chat" | "download" | "fields" | "json"} Kind */
 
 export class Results {
   #parent;
@@ -24,7 +24,7 @@ export class Results {
    */
   constructor(parent, overlay) {
     this.#parent = parent;
-    this.#views = { text, number, json, chat, download, drawings: (name) => drawings(name, overlay) };
+    this.#views = { text, number, fields, json, chat, download, drawings: (name) => drawings(name, overlay) };
   }
 
   /** @param {ResultMessage} message */
@@ -34,18 +34,26 @@ export class Results {
     this.#run = run;
     if (data === null) return; // nothing new, as with pictures
     let shown = this.#shown.get(name);
-    const kind = isEmpty(data) ? shown?.kind : kindOf(data);
+    const kind = isEmpty(data) && shown?.kind !== "number" ? shown?.kind : kindOf(data);
     if (!kind) return; // an empty list could be of anything
     if (shown?.kind !== kind) {
-      const view = this.#views[kind](name ?? TITLES[kind]);
+      const named = name !== null && !UNNAMED.test(name);
+      const view = this.#views[kind](named ? name : this.#title(kind, name));
       view.element.dataset.kind = kind;
-      view.element.dataset.named = String(name !== null);
+      view.element.dataset.named = String(named);
       if (shown) shown.view.element.replaceWith(view.element);
       else this.#parent.append(view.element);
       shown = { kind, view };
       this.#shown.set(name, shown);
     }
     shown.view.show(data, message);
+  }
+
+  /** For a result without a name. @param {Kind} kind @param {string | null} name the server's */
+  #title(kind, name) {
+    const others = [...this.#shown].filter(([other, shown]) => other !== name && TITLES[shown.kind] === TITLES[kind]);
+    const before = others.length;
+    return before ? `${TITLES[kind]} ${before + 1}` : TITLES[kind];
   }
 
   /** Another run: nothing of the last one is left, but for conversations, which go on. */
@@ -63,8 +71,12 @@ export class Results {
   }
 }
 
-/** For a result without a name. @type {Record<Kind, string>} */
-const TITLES = { text: "Text", number: "Number", drawings: "Found", chat: "Conversation", download: "To download", json: "Data" };
+/** @type {Record<Kind, string>} */
+const TITLES = {
+  text: "Text", number: "Number", drawings: "Found", chat: "Conversation", download: "To download", fields: "Data", json: "Data",
+};
+/** How the server calls one of several without a name. */
+const UNNAMED = /^result \d+$/;
 
 /** @param {unknown} data */
 const isEmpty = (data) => Array.isArray(data) && data.length === 0;
@@ -74,11 +86,22 @@ const isEmpty = (data) => Array.isArray(data) && data.length === 0;
  * @returns {Kind}
  */
 function kindOf(data) {
-  if (typeof data === "string") return "text";
+  if (typeof data === "string" || typeof data === "boolean" || (Array.isArray(data) && data.every(isScalar))) return "text";
   if (typeof data === "number" || isPlot(data)) return "number";
   if (isChat(data)) return "chat";
   if (isDownload(data)) return "download";
-  return isDrawings(data) ? "drawings" : "json";
+  if (isDrawings(data)) return "drawings";
+  return !Array.isArray(data) && Object.values(/** @type {object} */ (data)).every(isScalar) ? "fields" : "json";
+}
+
+/** @param {unknown} value */
+const isScalar = (value) => value === null || typeof value !== "object";
+
+/** @param {any} value @returns {string} */
+function worded(value) {
+  if (Array.isArray(value)) return value.map(worded).join(", ");
+  if (typeof value === "boolean") return value ? "Yes" : "No";
+  return value === null ? "–" : shown(value);
 }
 
 /** @type {(name: string) => View} */
@@ -89,7 +112,7 @@ function text(name) {
     show: (data) => {
       // A text that grows stays at its end, unless one reads further up.
       const end = body.scrollHeight - body.clientHeight - body.scrollTop < 8;
-      body.textContent = data;
+      body.textContent = worded(data);
       if (end) body.scrollTop = body.scrollHeight;
     },
   };
@@ -109,6 +132,22 @@ function download(name) {
       link.href = data.href;
       link.download = data.name;
       link.textContent = shown(data);
+    },
+  };
+}
+
+/** A dictionary or a dataclass. @type {(name: string) => View} */
+function fields(name) {
+  const { element, body } = frame(name, "dl");
+  return {
+    element,
+    show: (data) => {
+      body.replaceChildren(...Object.entries(data).flatMap(([key, value]) => {
+        const [term, said] = [document.createElement("dt"), document.createElement("dd")];
+        term.textContent = key;
+        said.textContent = worded(value);
+        return [term, said];
+      }));
     },
   };
 }
@@ -149,16 +188,16 @@ function chat(name) {
   return { element, show: (data) => view.show(data) };
 }
 
-/** @type {(name: string, overlay: import("./overlay.js").Overlay) => View} */
-function drawings(name, overlay) {
-  const { element, body } = frame(name, "div");
+/** @type {(title: string, overlay: import("./overlay.js").Overlay) => View} */
+function drawings(title, overlay) {
+  const { element, body } = frame(title, "div");
   const legend = new Legend(body, (label) => overlay.classes.colour(label));
   return {
     element,
-    show: (data, { pts }) => {
+    show: (data, { pts, name }) => {
       /** @type {import("./drawings.js").Drawing[]} */
       const all = Array.isArray(data) ? data : [data];
-      overlay.show(name, all, pts);
+      overlay.show(name ?? "", all, pts);
       legend.show(all, overlay.isBlind);
     },
   };
@@ -166,7 +205,7 @@ function drawings(name, overlay) {
 
 /**
  * @param {string} name
- * @param {"p" | "pre" | "div"} tag
+ * @param {"p" | "pre" | "div" | "dl"} tag
  */
 function frame(name, tag) {
   const element = document.createElement("article");

@@ -28,7 +28,8 @@ export { StreamError };
 export class RtcStream extends EventTarget {
   /**
    * What the server sends, for a video element's `srcObject`. Empty until the first `track` event;
-   * given to an element before, it would hold back the page's `load` event until then.
+   * given to an element before, it would hold back the page's `load` event until then. Where speaking
+   * interrupts the answer, its sound is not `enabled` while somebody speaks: to mute it, mute the element.
    */
   media = new MediaStream();
 
@@ -137,7 +138,9 @@ export class RtcStream extends EventTarget {
 
   /** Begins a turn of speech, or ends it and lets the function answer: push to talk. @param {boolean} on */
   turn(on) {
-    this.#channel.send({ type: "turn", on });
+    const channel = this.#channel;
+    this.#life.hush.press(on);
+    channel.send({ type: "turn", on });
   }
 
   /**

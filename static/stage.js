@@ -149,13 +149,13 @@ export class Stage {
 
   /** iPhones let only a video fill the screen. */
   get canFillScreen() {
-    return "requestFullscreen" in this.#frame || (this.#media !== "sound" && this.#media !== "data");
+    return "requestFullscreen" in this.#root || (this.#media !== "sound" && this.#media !== "data");
   }
 
   async toggleFullScreen() {
     if (document.fullscreenElement) return document.exitFullscreen();
     const video = this.#media === "camera" ? this.#preview : this.#output;
-    const screen = /** @type {HTMLElement} */ (video.parentElement);
+    const screen = /** @type {HTMLElement} */ (video.closest(".screen"));
     if (screen.requestFullscreen) return screen.requestFullscreen();
     return /** @type {any} */ (video).webkitEnterFullscreen();
   }
@@ -166,7 +166,7 @@ export class Stage {
     if (!parentElement) return;
     parentElement.classList.toggle("filled", videoWidth > 0 && video.srcObject !== null);
     const ratio = videoWidth ? String(videoWidth / videoHeight) : "";
-    parentElement.style.setProperty("--ratio", ratio);
+    /** @type {HTMLElement} */ (parentElement.parentElement).style.setProperty("--ratio", ratio);
     if (video === this.#preview) this.#root.style.setProperty("--camera-ratio", ratio);
   }
 }

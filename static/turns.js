@@ -1,11 +1,9 @@
-/** Turns of speech: by voice, or by a button that is held; and answers that fall silent when one begins. */
+/** Turns of speech: by voice, or by a button that is held. */
 
 /** What is not the button, and has the keys for itself. */
 const BUSY = "a, button, input, select, textarea, summary, video[controls], [tabindex], [contenteditable]";
 /** The end of the last word is still on its way when the button is let go: milliseconds. */
 const TAIL = 150;
-/** After so many milliseconds a press that the server knows no turn of was none. */
-const NO_TURN = 700;
 
 export class Turns {
   #stream;
@@ -14,10 +12,7 @@ export class Turns {
   #handsFree;
   #live = false;
   #held = false;
-  #interrupts = false;
   #tail = 0;
-  /** Ends what a press has silenced, where no turn comes of it. */
-  #silence = 0;
 
   /**
    * @param {(id: string) => any} find
@@ -30,11 +25,6 @@ export class Turns {
     this.#button = /** @type {HTMLButtonElement} */ (find("talk"));
     this.#handsFree = /** @type {HTMLInputElement} */ (find("hands-free"));
     this.#handsFree.addEventListener("change", () => this.#show());
-    // What is heard now is on its way yet, and the server has said that it is over.
-    stream.on("state", ({ value }) => {
-      clearTimeout(this.#silence);
-      this.#hush(value === "speaking");
-    });
     this.#listen();
   }
 
@@ -44,12 +34,11 @@ export class Turns {
    */
   arrange({ take }, hint) {
     if (take?.kind !== "turns") return;
-    this.#interrupts = take.interrupts ?? false;
     this.#handsFree.checked = !take.pushToTalk;
     const choice = /** @type {HTMLElement} */ (this.#handsFree.parentElement);
     choice.hidden = take.pushToTalk ?? false;
     this.#gate();
-    if (this.#interrupts) {
+    if (take.interrupts) {
       hint.lastChild?.replaceWith("Voice processing keeps the answer from interrupting itself: leave it on, or wear "
         + "headphones.");
     }
@@ -118,24 +107,12 @@ export class Turns {
     this.#button.setAttribute("aria-pressed", String(now));
     this.#button.querySelector("span")?.replaceChildren(now ? "Listening…" : "Hold to talk");
     clearTimeout(this.#tail);
-    clearTimeout(this.#silence);
-    if (now) {
-      this.#gate();
-      this.#hush(true);
-    } else {
-      this.#tail = setTimeout(() => this.#gate(), TAIL);
-      this.#silence = setTimeout(() => this.#hush(false), NO_TURN);
-    }
+    if (now) this.#gate();
+    else this.#tail = setTimeout(() => this.#gate(), TAIL);
     try {
       if (this.#live) this.#stream.turn(now);
     } catch {
       // The connection is just closing: who is told so by it needs no turn.
     }
-  }
-
-  /** @param {boolean} now */
-  #hush(now) {
-    if (!this.#interrupts) return;
-    for (const track of this.#stream.media.getAudioTracks()) track.enabled = !now;
   }
 }

@@ -10,6 +10,7 @@
  * @property {() => Value | File} read a file is to be uploaded; throws what to write instead
  * @property {(value: Value) => void} write
  * @property {boolean} [echo] whether the value has to be written beside it
+ * @property {(share: number | null) => void} [progress] shows how much of a file has gone, from 0 to 1; or nothing
  */
 
 /** @type {Record<Control["type"], ((control: Control) => Widget) | null>} */
@@ -99,7 +100,8 @@ function dropdown({ choices }) {
  * @param {Control} control
  * @returns {Widget}
  */
-function numeric({ type, minimum, maximum, step }) {
+function numeric(control) {
+  const { type, minimum, maximum, step } = control;
   const ranged = minimum != null && maximum != null;
   const input = element(ranged ? "range" : "number");
   if (minimum != null) input.min = String(minimum);
@@ -111,10 +113,8 @@ function numeric({ type, minimum, maximum, step }) {
     input,
     typed: !ranged,
     echo: ranged,
-    read: () => {
-      if (Number.isNaN(input.valueAsNumber)) throw new Error("A number is needed here.");
-      return input.valueAsNumber;
-    },
+    // Empty where there is no number; a slider may be off its ends by a rounding.
+    read: () => (ranged ? input.valueAsNumber : parseText(control, input.value)),
     write: (value) => {
       input.value = String(value);
       if (ranged) fill(input);
@@ -163,14 +163,14 @@ function text() {
  * @param {Control} control
  * @returns {Widget}
  */
-function place({ default: preset }) {
+function place({ default: preset, label, name }) {
   const box = document.createElement("span");
   box.className = "place";
-  const [across, down] = ["Across", "Down"].map((words) => {
+  const [across, down] = ["across", "down"].map((words) => {
     const range = element("range");
     range.max = "1";
     range.step = "0.01";
-    range.ariaLabel = words;
+    range.ariaLabel = `${label || name}: ${words}`;
     range.addEventListener("input", () => fill(range));
     return range;
   });
@@ -195,26 +195,37 @@ function place({ default: preset }) {
 function upload() {
   const box = document.createElement("span");
   box.className = "upload";
-  const input = element("file");
-  box.append(input, clearing());
+  const input = element("file"); // lies over all of it, so that a file can be dropped there
+  const bar = document.createElement("progress");
+  bar.ariaLabel = "Uploaded";
+  bar.hidden = true;
+  for (const type of ["dragenter", "dragleave", "drop"]) {
+    input.addEventListener(type, () => box.toggleAttribute("data-over", type === "dragenter"));
+  }
+  box.append(input, bar, clearing("Remove"));
   return {
     input,
     element: box,
     echo: true,
-    read: () => input.files?.[0] ?? null,
-    write: (value) => {
-      if (value === null) input.value = "";
-      box.toggleAttribute("data-none", value === null);
+    read: () => {
+      const file = input.files?.[0] ?? null;
+      input.value = ""; // the same one can be chosen again
+      return file;
+    },
+    write: () => {},
+    progress: (share) => {
+      bar.hidden = share === null;
+      bar.value = share ?? 0;
     },
   };
 }
 
 /** What takes a value away. */
-function clearing() {
+function clearing(words = "Clear") {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "link clear";
-  button.textContent = "Clear";
+  button.textContent = words;
   return button;
 }
 

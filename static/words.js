@@ -45,11 +45,16 @@ export const SHARED = {
   choice: (/** @type {import("./capture.js").Kind[]} */ kinds) =>
     `Send your ${nameOf(kinds)} to everybody, or ${SHARED.follow(kinds).toLowerCase()}`,
   nobody: "Nobody is sending yet. This begins by itself when somebody does.",
+  ended: "The broadcast has ended; waiting for it to begin again",
   results: "What is sent is not shown here, its results are",
 };
 
 /** What is said while the connection is made again. */
 export const RECONNECTING = {
+  offline: {
+    title: "You are offline",
+    text: "This device has no network just now. As soon as it has, this goes on by itself, with what you have set here.",
+  },
   lost: { title: "The connection was lost", text: "It is being made again. There is nothing that you need to do." },
   again: {
     title: "Trying again…",
@@ -61,7 +66,7 @@ export const RECONNECTING = {
 /** @param {import("./capture.js").Kind} kind */
 export const explainLoss = (kind) => ({
   title: `The ${nameOf([kind])} has gone`,
-  text: "It was unplugged or taken away. Choose another one from the list, or plug it in and press Stop, then Start.",
+  text: "It was unplugged or taken away. Plug it in again and this goes on by itself, or choose another one from the list.",
 });
 
 const TAKEN = {
@@ -69,9 +74,15 @@ const TAKEN = {
   text: "One at a time is sent to everybody. Join those who watch or listen instead.",
 };
 
+/** What is said when this computer has no network. */
+export const OFFLINE = {
+  title: "You are offline",
+  text: "This device has no network just now. Connect it, then press Start.",
+};
+
 /** @type {Partial<Record<import("./errors.js").StreamErrorCode, (error: StreamError) => Words>>} */
 const STREAM = {
-  "server-gone": (error) => ({
+  "server-gone": (error) => !navigator.onLine ? OFFLINE : ({
     title: "The server is gone",
     text: `${error.message} Check that it runs and that this device reaches its network, then press Start again.`,
   }),
@@ -155,6 +166,9 @@ export const TIME_IS_UP = {
   on: { title: "Time is up", text: "Sessions here are limited, but nobody else is waiting, so it goes on." },
 };
 
+/** The reason of an end that one may try again after. */
+export const LOAD_FAILED = "load_failed";
+
 /** @type {Record<string, string>} */
 const WAITING = {
   loading: "Loading…",
@@ -179,8 +193,24 @@ export function waitingFor(state, { inputs, outputs, take }, watching) {
   return inputs.includes("video") ? "Waiting for the first frame" : "Waiting for the first sound";
 }
 
-/** Why the server ended a session, by the `reason` of its `end` message. @param {string} reason */
-export function explainEnd(reason) {
+/**
+ * Why the server ended a session.
+ * @param {string} reason of its `end` message
+ * @param {import("./capture.js").Kind[]} sent what was sent to it
+ * @param {string} error the last one that it told of
+ * @returns {Words}
+ */
+export function explainEnd(reason, sent, error) {
+  if (reason === LOAD_FAILED) {
+    const devices = nameOf(sent).replace(" or ", " and ");
+    const off = devices && `Your ${devices} ${sent.length > 1 ? "are" : "is"} off, and nothing is sent. `;
+    return {
+      title: "It could not be loaded",
+      text: `Something that this page needs failed to start on the server. ${off}Try again in a while; if it stays, show `
+        + "whoever runs the server what it says:",
+      details: error ? [["The server’s words", error]] : [],
+    };
+  }
   if (reason === "idle_timeout") {
     return {
       title: "Are you still there?",

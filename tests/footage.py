@@ -23,10 +23,22 @@ from tests.conftest import Serve
 
 Picture = NDArray[np.uint8]
 
-# Before the page's own scripts: what the server says on the data channel, and the connections.
+# Before the page's own scripts: what the server says on the data channel, the connections, and the
+# goodbyes that have no answer yet.
 LISTEN = """
 window.heard = [];
 window.connections = [];
+window.goodbyes = 0;
+const request = window.fetch;
+window.fetch = async (url, options) => {
+  if (options?.method !== "DELETE") return request(url, options);
+  goodbyes += 1;
+  try {
+    return await request(url, options);
+  } finally {
+    goodbyes -= 1;
+  }
+};
 window.RTCPeerConnection = class extends RTCPeerConnection {
   constructor(...options) {
     super(...options);
@@ -168,9 +180,10 @@ async def start(page: Page, timeout: float = 15.0) -> None:
 
 
 async def stop(page: Page) -> None:
-    """Press Stop, and wait until the page says that it is ready again."""
+    """Press Stop, and wait until the page says that it is ready again, and its server has heard."""
     await page.click("#start")
     await expect(page.locator("#status")).to_have_text("Ready")
+    await until(page, "!window.goodbyes")
 
 
 async def heard(page: Page, type: str) -> list[dict[str, Any]]:

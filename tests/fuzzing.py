@@ -20,7 +20,6 @@ from yarl import URL
 from rtcstream import File, Image, Live, MaxSize, Point, Range, Stream, messages
 from rtcstream.controls import Values
 from rtcstream.errors import ControlError, MessageError, NegotiationError
-from rtcstream.negotiator import _to_aiortc
 from rtcstream.signaling import (
     CandidateError,
     FragmentError,
@@ -29,6 +28,7 @@ from rtcstream.signaling import (
 )
 from rtcstream.transport.ice import is_usable_candidate
 from rtcstream.transport.offers import read_offer
+from rtcstream.trickle import to_aiortc
 from tests.mutations import TOKENS, mutated, mutated_lines, mutated_token
 
 LONGEST = 64 * 1024
@@ -178,7 +178,7 @@ def read_fragment(text: str) -> bool:
         return False
     for candidate in fragment.candidates:
         if is_usable_candidate(candidate.text.split()):
-            candidate_to_aioice(_to_aiortc(candidate)).to_sdp()
+            candidate_to_aioice(to_aiortc(candidate)).to_sdp()
     return True
 
 
@@ -194,7 +194,7 @@ def read_candidate(text: str) -> bool:
         return False
     assert candidate == parse_candidate(candidate.text, "0")
     if is_usable_candidate(candidate.text.split()):
-        candidate_to_aioice(_to_aiortc(candidate)).to_sdp()
+        candidate_to_aioice(to_aiortc(candidate)).to_sdp()
     return True
 
 

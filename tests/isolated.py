@@ -17,6 +17,7 @@ from rtcstream import (
     Block,
     Image,
     Live,
+    LoadingFailed,
     Progress,
     Range,
     Rate,
@@ -122,6 +123,14 @@ class Unbuilt:
         return image
 
 
+class Deadly:
+    def __init__(self) -> None:
+        os._exit(3)
+
+    def __call__(self, image: Image) -> Image:
+        return image
+
+
 async def patient(image: Image) -> Image:
     await asyncio.sleep(0.01)
     return 255 - image
@@ -164,3 +173,7 @@ def chunks(path: str = "") -> Iterator[AudioChunk]:
 
 def length(take: Recording) -> Iterator[Any]:
     yield [take.samples.shape[1], take.rate, take.path.stat().st_size]
+
+
+def needs_weights(image: Image) -> Image:
+    raise LoadingFailed("It needs weights: pip install them")

@@ -11,9 +11,9 @@ RATE = 48_000
 FRAME = 960
 
 
-def whistle(seconds: float, loudness: float = 0.5) -> np.ndarray[Any, Any]:
-    """440 Hz."""
-    return np.asarray(loudness * np.sin(2 * np.pi * 440 * np.arange(round(seconds * RATE)) / RATE))
+def whistle(seconds: float, loudness: float = 0.5, hz: float = 440.0) -> np.ndarray[Any, Any]:
+    """A sine."""
+    return np.asarray(loudness * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE))
 
 
 async def speak(peer: TestPeer, samples: np.ndarray[Any, Any]) -> None:

@@ -47,11 +47,12 @@ class Graph:
     def write(
         self,
         path: Path,
-        inputs: Mapping[str, tuple[Sequence[int], int]],
+        inputs: Mapping[str, tuple[Sequence[int | str], int]],
         outputs: Mapping[str, Sequence[int]],
         metadata: Mapping[str, str] | None = None,
     ) -> Path:
-        """``inputs`` are shapes and types by name, ``outputs`` shapes of floats."""
+        """``inputs`` are shapes and types by name, ``outputs`` shapes of floats; a word in a shape
+        stands for any size."""
         graph = b"".join(_bytes(1, node) for node in self._nodes) + _text(2, "test")
         graph += b"".join(_bytes(5, each) for each in self._constants)
         graph += b"".join(_bytes(11, _value(n, s, t)) for n, (s, t) in inputs.items())
@@ -100,7 +101,8 @@ def _text(field: int, value: str) -> bytes:
     return _bytes(field, value.encode())
 
 
-def _value(name: str, shape: Sequence[int], kind: int) -> bytes:
-    dims = b"".join(_bytes(1, _number(1, side)) for side in shape)
+def _value(name: str, shape: Sequence[int | str], kind: int) -> bytes:
+    sides = [_text(2, side) if isinstance(side, str) else _number(1, side) for side in shape]
+    dims = b"".join(_bytes(1, side) for side in sides)
     tensor = _number(1, kind) + _bytes(2, dims)
     return _text(1, name) + _bytes(2, _bytes(1, tensor))

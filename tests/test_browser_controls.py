@@ -3,10 +3,11 @@
 import json
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from playwright.async_api import Page, expect
 
-from rtcstream import Image, Range, Stream
+from rtcstream import File, Image, Point, Range, Stream
 from tests.browser import Pages
 from tests.conftest import Serve
 from tests.footage import (
@@ -118,23 +119,86 @@ async def test_keyboard_alone(serve: Serve, pages: Pages) -> None:
         await expect(page.locator("#status")).to_have_text("Ready")
 
 
-async def test_rejected_value_is_explained_beside_its_control(serve: Serve, pages: Pages) -> None:
-    """A value that the server rejects changes nothing, and its control says why."""
+async def test_refused_text_stays_to_be_mended(serve: Serve, pages: Pages) -> None:
+    """What cannot be is kept in its field, which is marked and says why and what holds meanwhile;
+    nothing but a good value, or another's, takes it away. So where the page sees it, and where the
+    server does."""
     async with serve(Stream(controlled)) as url:
         page = await visit(pages, url)
         await start(page)
-        count = page.get_by_label("count")
-        await count.fill("1.5")
-        await count.press("Enter")
-        message = page.locator('[data-control="count"] .control-message')
-        await expect(message).not_to_be_empty()
-        await expect(count).to_have_value("1")
-        await expect(count).to_have_attribute("aria-invalid", "true")
-        await count.fill("3")
-        await count.press("Enter")
-        await expect(message).to_be_empty()
-        await until(page, "heard.findLast((each) => each.type === 'controls').values.count === 3")
+        for label, wrong, words, still, good in (
+            ("count", "1.5", "A whole number is needed.", "still 1", "3"),
+            ("name", "x" * 10_001, "Must be at most 10,000 characters long,", "still empty", "Ada"),
+        ):
+            field = page.get_by_label(label, exact=False)
+            message = page.locator(f'[data-control="{label}"] .control-message')
+            described = f"control-{label}-echo control-{label}-message"
+            await field.fill(wrong)
+            await field.press("Enter")
+            await expect(message).to_contain_text(words)
+            await expect(field).to_have_attribute("aria-invalid", "true")
+            await expect(field).to_have_attribute("aria-describedby", described)
+            await expect(echo(page, label)).to_have_text(still)
+            await page.get_by_label("strength").press("ArrowRight")  # all values come with it
+            await expect(page.locator('[data-control="strength"]')).not_to_have_attribute(
+                "data-pending", ""
+            )
+            await expect(field).to_have_value(wrong)
+            await field.fill(good)
+            await field.press("Enter")
+            await expect(message).to_be_empty()
+            await expect(field).to_have_attribute("aria-invalid", "false")
+            await expect(echo(page, label)).to_have_text("")
+        values = (await heard(page, "controls"))[-1]["values"]
+        assert (values["count"], values["name"], values["strength"]) == (3, "Ada", 7)
+        await page.get_by_label("count").fill("")
+        await expect(page.locator('[data-control="count"] .control-message')).not_to_be_empty()
+        await page.get_by_role("button", name="Reset").click()
+        await expect(page.get_by_label("count")).to_have_value("1")
+        await expect(page.locator('[data-control="count"] .control-message')).to_be_empty()
         await stop(page)
+
+
+def mixed(
+    image: Image,
+    colour: Literal["red", "green", "blue"] = "red",
+    strength: Annotated[int, Range(1, 20)] = 5,
+    inverted: bool = False,
+    where: Point | None = Point(0.2, 0.2),
+    clip: File | None = None,
+    count: int = 1,
+    one_whose_name_goes_on_and_on_for_more_than_a_line: bool = True,
+    name: str = "",
+) -> Image:
+    """One control of each kind, one with a long name."""
+    return image
+
+
+PLACES = """
+[...document.querySelectorAll(".control")].map((control) => {
+  const [label, field] = [":scope > label", ":scope > :is(input, .select, .place, .upload)"]
+    .map((part) => control.querySelector(part).getBoundingClientRect());
+  // A switch has room around it.
+  const height = control.dataset.type === "boolean" ? 44 : field.height;
+  return [label.bottom, field.top + field.height / 2, height];
+})
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_controls_stand_on_lines(serve: Serve, pages: Pages, width: int) -> None:
+    """Controls of all kinds are of one height, and beside each other their labels and fields are on
+    the same lines; nothing is wider than the page."""
+    async with serve(Stream(mixed)) as url:
+        page = await pages.open(url, viewport={"width": width, "height": 800})
+        await loaded(page)
+        places = np.array(await page.evaluate(PLACES))
+        assert np.ptp(places[:, 2]) < 1, places
+        rows = places[:, 0].round()
+        for row in np.unique(rows):
+            assert np.ptp(places[rows == row], axis=0).max() < 1, places
+        assert len(np.unique(rows)) == (2 if width > 400 else 8)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 async def test_reset_brings_the_defaults_back(serve: Serve, pages: Pages) -> None:

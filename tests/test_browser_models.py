@@ -68,7 +68,7 @@ async def test_a_face_is_found(serve: Serve, pages: Pages, portrait: Path) -> No
             assert [box["label"] for box in boxes] == ["face"]
             assert is_near(boxes[0], FACE)
         await expect(page.locator(".legend")).to_contain_text("face")
-        await page.get_by_label("Conf threshold").press("End")
+        await page.get_by_label("Confidence, at least").press("End")
         await results(page, 1, "data.length === 0")
         await stop(page)
 

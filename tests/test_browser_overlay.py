@@ -5,6 +5,7 @@ import itertools
 import random
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,98 @@ async def test_boxes_of_a_stream_without_a_picture_are_on_the_live_one(
         await expect(age).to_be_hidden()
 
 
+# What the page says of the age, each time that it changes, and whether that is exact.
+AGES = """
+window.ages = [];
+addEventListener("DOMContentLoaded", () => {
+  new MutationObserver(() => {
+    const age = document.querySelector(".age");
+    ages.push([parseInt(age.textContent), age.title.startsWith("How")]);
+  }).observe(document.querySelector(".caption"), { subtree: true, childList: true });
+});
+"""
+
+
+async def test_the_age_of_drawings_is_exact(serve: Serve, pages: Pages) -> None:
+    """Drawings of a function of 80 ms are never said to be younger, and the middle one of 40 in a
+    row not to be more than 60 ms older (it is 30), once the machine is not busy with others."""
+
+    def slow(image: Image) -> Box:
+        time.sleep(0.08)
+        return Box(10, 10, 50, 50)
+
+    async with serve(Stream(slow)) as url:
+        page = await visit(pages, url, AGES)
+        await page.click("#start")
+        last = (
+            "ages.filter(([, exact]) => exact).slice(-40).map(([age]) => age).sort((a, b) => a - b)"
+        )
+        await until(page, f"{last}[39] && {last}[20] <= 140", 30)
+        ages = [age for age, exact in await page.evaluate("ages") if exact]
+        assert min(ages) >= 80, ages
+        await stop(page)
+
+
+# The left edge of the first box that is drawn, in pixels of the camera.
+LINE = """(() => {
+  const { width, height } = document.querySelector("canvas.overlay");
+  const context = document.querySelector("canvas.overlay").getContext("2d");
+  const row = context.getImageData(0, Math.round(height * 250 / 480), width, 1).data;
+  for (let x = 0; x < width; x += 1) if (row[4 * x + 3] > 60) return (x + 2) * 640 / width;
+})()"""
+
+BLIND = """
+const ask = HTMLVideoElement.prototype.requestVideoFrameCallback;
+HTMLVideoElement.prototype.requestVideoFrameCallback = function (callback) {
+  return ask.call(this, (now, { rtpTimestamp, ...rest }) => callback(now, rest));
+};
+if (window.VideoFrame) VideoFrame.prototype.metadata = undefined;
+"""
+
+
+async def test_where_the_browser_does_not_tell_its_frames(
+    serve: Serve, pages: Pages, target: Path
+) -> None:
+    """A browser that does not tell which picture is on screen gets the newest drawings at once, and
+    is told that they may be of another."""
+    async with serve(Stream(detect)) as url:
+        page = await visit(pages, url, BLIND, setup=Setup(camera=target))
+        await start(page)
+        note = page.locator("[data-kind=drawings] .hint")
+        await expect(note).to_contain_text("may be a moment early or late")
+        await page.evaluate("heard.length = 0")
+        await until(page, "heard.filter(({ type }) => type === 'result').length >= 10")
+        newest = await page.evaluate(
+            "new Promise((resolve) => requestAnimationFrame(() => resolve([" + LINE + ","
+            "heard.findLast(({ type }) => type === 'result').data.x])))"
+        )
+        assert abs(newest[0] - newest[1]) <= 2, newest
+        await stop(page)
+
+
+async def test_drawings_stay_on_a_picture_that_stands_still(serve: Serve, pages: Pages) -> None:
+    """What was found in a generator's last picture stays on it as long as that is shown; what was
+    found in one that has gone does not outlive it by more than a second."""
+
+    def last(times: int = 1) -> Iterator[tuple[Image, list[Box]]]:
+        yield np.full((480, 640, 3), 90, np.uint8), [Box(100, 200, 100, 100)]
+        for number in range(times - 1):
+            time.sleep(0.1)
+            yield np.full((480, 640, 3), number, np.uint8), []
+
+    drawn = f"{LINE} !== undefined"
+    async with serve(Stream(last)) as url:
+        page = await visit(pages, url)
+        await start(page)
+        await until(page, drawn)
+        await page.wait_for_timeout(1500)  # past the second
+        assert await page.evaluate(drawn)
+        await page.get_by_label("times").fill("20")
+        await page.get_by_label("times").press("Enter")
+        await until(page, f"!({drawn})")
+        await stop(page)
+
+
 def everything(image: Image) -> tuple[Image, list[Any], Plot]:
     """One of each, on grey."""
     height, width = image.shape[:2]
@@ -176,6 +269,9 @@ def everything(image: Image) -> tuple[Image, list[Any], Plot]:
         Box(220, 260, 90, 120, "cat", 0.87),
         Box(520, 40, 100, 90, "cat", 0.61),
         Box(330, 20, 60, 50),
+        Box(340, 30, 60, 50),
+        Mask(np.ones((4, 4), np.bool_), area=(600, 440, 20, 20)),
+        Keypoints([(600, 440)]),
         Tag("street", 0.93),
         Tag("daylight"),
         Text("EXIT 24", 500, 200, 30),
@@ -191,10 +287,13 @@ async def test_all_kinds_are_drawn_and_told(serve: Serve, pages: Pages) -> None:
         page = await visit(pages, url)
         await start(page)
         legend = page.locator("[data-kind=drawings] li")
-        await expect(legend.filter(has_text="2 cat")).to_have_count(1)
-        for words in ("person", "cap", "dancer", "street 95%", "daylight", "EXIT 24"):
+        await expect(legend.filter(has_text=re.compile(r"^2 . cat$"))).to_have_count(1)
+        kinds = ("2 boxes", "1 mask", "1 set of points")
+        for words in ("person", "cap", "dancer", "street 95%", "daylight", "EXIT 24", *kinds):
             await expect(legend.filter(has_text=words)).to_have_count(1)
-        await expect(page.locator("[data-kind=drawings] [role=status]")).to_contain_text("2 cat")
+        await expect(page.locator("[data-kind=drawings] [role=status]")).to_contain_text(
+            re.compile(r"2 . cat")
+        )
         await expect(page.locator("[data-kind=number] .result-body")).to_have_text(
             re.compile(r"left 0\.2\s*right 0\.7")
         )
@@ -210,10 +309,38 @@ async def test_all_kinds_are_drawn_and_told(serve: Serve, pages: Pages) -> None:
             """,
             [[160, 240], [150, 60], [400, 180], [220, 320], [520, 90], [20, 20], [560, 215]],
         )
+        said = await page.locator(".screen-output .caption").bounding_box()
+        frame = await page.locator(".screen-output .frame").bounding_box()
+        assert said and frame and said["y"] + said["height"] <= frame["y"], "it covers nothing"
         person, hat, bone, cat, other, nothing, sign = colours
         assert 100 < person[3] < 160 and 100 < hat[3] < 160, "one sees through a mask"
         assert person[:3] != hat[:3]
         assert bone[3] == 255 and cat[3] == 255 and sign[3] > 140
         assert cat == other and cat[:3] != bone[:3], "a colour for each class"
         assert nothing[3] == 0
+        await stop(page)
+
+
+async def test_results_without_names(serve: Serve, pages: Pages) -> None:
+    """Results that have no names are called by what they are; dictionaries are lists of their
+    fields, lists of words lines, and only what is nested is shown as JSON."""
+
+    def several(
+        image: Image,
+    ) -> tuple[Image, str, float, dict[str, Any], list[str], dict[str, Any], bool, Box]:
+        fields = {"faces": 2, "blurred": True, "name": None}
+        return image, "Hello", 1.5, fields, ["Ada", "Bob"], {"deep": [1]}, False, Box(9, 9, 9, 9)
+
+    async with serve(Stream(several)) as url:
+        page = await visit(pages, url)
+        await start(page)
+        titles = page.locator("#results h3")
+        words = ["Text", "Number", "Data", "Text 2", "Data 2", "Text 3", "Found"]
+        await expect(titles).to_have_text(words)
+        bodies = page.locator("#results .result-body")
+        for number, body in ((0, "Hello"), (3, "Ada, Bob"), (5, "No"), (6, "1 box")):
+            await expect(bodies.nth(number)).to_contain_text(body)
+        await expect(bodies.nth(2).locator("dt")).to_have_text(["faces", "blurred", "name"])
+        await expect(bodies.nth(2).locator("dd")).to_have_text(["2", "Yes", re.compile("^.$")])
+        await expect(bodies.nth(4)).to_contain_text('"deep"')
         await stop(page)

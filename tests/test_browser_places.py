@@ -72,6 +72,16 @@ async def test_pointing_at_the_picture(serve: Serve, pages: Pages) -> None:
         await stop(page)
 
 
+async def drop(page: Page, path: Path, selector: str) -> None:
+    """Drop a file of the desktop on an element."""
+    await page.locator(selector).scroll_into_view_if_needed()
+    x, y = await place_of(page, selector, 0.3, 0.5)
+    session = await page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        await session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
+
+
 def large(path: Path, size: int) -> None:
     with open(path, "wb") as file:
         file.truncate(size)
@@ -79,7 +89,8 @@ def large(path: Path, size: int) -> None:
 
 async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) -> None:
     """A file that is chosen before the start goes up with it, one that is chosen later at once;
-    one that is too large is told of; what is cleared is None again."""
+    one that is too large is told of; what is cleared is None again. It can be dropped on its field,
+    and beside it does not take the page's place."""
     seen: list[tuple[str, bytes] | None] = []
 
     def read(image: Image, session: Session, clip: File | None = None) -> Image:
@@ -95,12 +106,21 @@ async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) ->
         page = await visit(pages, url)
         chooser = page.locator('[data-control="clip"] input')
         message = page.locator('[data-control="clip"] .control-message')
+        shown = page.locator('[data-control="clip"] output')
+        async with page.expect_file_chooser() as keys:
+            await chooser.press("Enter")
+        await (await keys.value).set_files(tmp_path / "two.txt")
+        await expect(shown).to_have_text("two.txt 7 bytes")
+        await page.get_by_role("button", name="Remove").click()
+        await expect(shown).to_have_text("Choose a file, or drop it here")
+        await expect(message).to_have_text("")
         await chooser.set_input_files(tmp_path / "one.txt")
         await expect(message).to_have_text("It is uploaded when the session starts.")
+        await expect(shown).to_have_text("one.txt 7 bytes")
         await start(page)
         await until(lambda: seen[-1] == ("one.txt", b"one.txt"))
         await expect(message).to_have_text("")
-        await expect(page.locator('[data-control="clip"] output')).to_have_text("one.txt, 7 bytes")
+        await expect(page.locator('[data-control="clip"] output')).to_have_text("one.txt 7 bytes")
         await chooser.set_input_files(tmp_path / "two.txt")
         await until(lambda: seen[-1] == ("two.txt", b"two.txt"))
         await chooser.set_input_files(tmp_path / "large.bin")
@@ -108,6 +128,10 @@ async def test_a_file_is_uploaded(serve: Serve, pages: Pages, tmp_path: Path) ->
         await page.locator('[data-control="clip"] .clear').click()
         await until(lambda: seen[-1] is None)
         await expect(message).to_have_text("")
+        await drop(page, tmp_path / "two.txt", ".upload")
+        await until(lambda: seen[-1] == ("two.txt", b"two.txt"))
+        beside = "new DragEvent('drop', { bubbles: true, cancelable: true })"
+        assert not await page.evaluate(f"document.querySelector('#title').dispatchEvent({beside})")
         await chooser.set_input_files(tmp_path / "large100.bin")  # which is still on its way when
         await chooser.set_input_files(tmp_path / "one.txt")  # another is chosen
         await until(lambda: seen[-1] == ("one.txt", b"one.txt"))
@@ -144,9 +168,12 @@ async def test_an_upload_ends_with_its_session(serve: Serve, pages: Pages, tmp_p
         for end in ("#reset", "#start"):
             async with page.expect_request("**/file/clip/*"):
                 await chooser.set_input_files(tmp_path / "large.bin")
+            await expect(page.locator(".upload output")).to_have_text("large.bin 104 MB")
+            await expect(page.get_by_label("Uploaded")).to_be_visible()
             ended.clear()
             await page.click(end)
             await until(lambda: ended == ["PUT"])
+            await expect(page.get_by_label("Uploaded")).to_be_hidden()
         await slow.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
         await chooser.set_input_files(tmp_path / "one.txt")
         for _ in range(2):
@@ -179,7 +206,7 @@ async def test_everybodys_file_is_left_alone(serve: Serve, pages: Pages, tmp_pat
         first.on("request", lambda request: puts.append(request.method))
         await start(first)
         output = first.locator('[data-control="clip"] output')
-        await expect(output).to_have_text("two.txt, 7 bytes")
+        await expect(output).to_have_text("two.txt 7 bytes")
         assert "PUT" not in puts and seen[-1] == "two.txt"
         await stop(first)
         await stop(second)

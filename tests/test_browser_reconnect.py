@@ -36,13 +36,28 @@ stream = Stream(tint)
 """
 
 
-BRIGHTNESS = """
-(() => {
-  const context = new OffscreenCanvas(8, 8).getContext("2d");
-  context.drawImage(document.querySelector("#output"), 0, 0, 8, 8);
-  return Math.max(...context.getImageData(0, 0, 8, 8).data.filter((_, at) => at % 4 < 3));
-})()
+LATER = """
+const now = performance.now.bind(performance);
+window.later = 0;
+performance.now = () => now() + later;
 """
+
+DARKEST = """
+() => {
+  window.darkest = 255;
+  const video = document.querySelector("#output");
+  const context = new OffscreenCanvas(8, 8).getContext("2d", { willReadFrequently: true });
+  const look = () => {
+    context.clearRect(0, 0, 8, 8);
+    context.drawImage(video, 0, 0, 8, 8);
+    const { data } = context.getImageData(0, 0, 8, 8);
+    darkest = Math.min(darkest, Math.max(...data.filter((_, at) => at % 4 < 3)));
+    requestAnimationFrame(look);
+  };
+  look();
+}
+"""
+"""Of all pictures on screen from now on, the brightest place of the darkest one."""
 
 
 class Program:
@@ -136,14 +151,16 @@ async def test_a_server_that_is_started_again_in_order(pages: Pages, program: Pr
     page = await visit(pages, program.url)
     watch = await Watch.on(page)
     await start(page)
+    await page.evaluate(DARKEST)
     await program.end(signal.SIGTERM)
     await status(page, "Reconnecting", timeout=2)
     await expect(page.locator("#reconnecting")).to_contain_text("Trying again…", timeout=15_000)
-    assert await page.evaluate(BRIGHTNESS) > 40, "the last picture stays meanwhile"
     await program.start()
     await page.get_by_role("button", name="Try now").click()
     await status(page, "Connected", timeout=3.5)
     await watch.next(10)
+    assert await page.evaluate("darkest") > 40, "it stays until there is another"
+    await until(page, "connections[0].connectionState === 'closed'")
     await stop(page)
 
 
@@ -177,9 +194,7 @@ async def test_stop_while_it_reconnects(pages: Pages, program: Program) -> None:
 
 async def test_a_server_that_stays_away(pages: Pages, program: Program) -> None:
     """After two minutes the page gives up, and says what to do."""
-    later = "const now = performance.now.bind(performance); window.later = 0;"
-    later += "performance.now = () => now() + later;"
-    page = await visit(pages, program.url, later)
+    page = await visit(pages, program.url, LATER)
     await start(page)
     await program.end(signal.SIGTERM)
     await status(page, "Reconnecting")
@@ -190,6 +205,36 @@ async def test_a_server_that_stays_away(pages: Pages, program: Program) -> None:
     await expect(page.locator("#status")).to_have_text("Ready")
     await expect(page.locator("#start")).to_have_text("Start")
     await expect(page.locator("#reconnecting")).to_be_hidden()
+
+
+async def test_offline(pages: Pages, program: Program) -> None:
+    """The page says that it is this computer that has no network, gives nothing up meanwhile, and
+    goes on at once when there is one again; so it does with a Start that was in vain."""
+    pages.expect_error("ERR_INTERNET_DISCONNECTED")
+    page = await visit(pages, program.url, LATER)
+    watch = await Watch.on(page)
+    await start(page)
+    await program.end(signal.SIGTERM)
+    await status(page, "Reconnecting", timeout=2)
+    await page.context.set_offline(True)
+    await status(page, "Offline")
+    await expect(page.locator("#reconnecting")).to_contain_text("You are offline")
+    await program.start()
+    await page.evaluate("later = 125_000")
+    requests = "performance.getEntriesByType('resource').length"
+    before = await page.evaluate(requests)
+    await until(page, f"{requests} > {before}", 15)
+    await expect(page.locator("#reconnecting")).to_contain_text("You are offline")
+    await page.context.set_offline(False)
+    await status(page, "Connected", timeout=1.5)
+    await watch.next(10)
+    await stop(page)
+
+    await page.context.set_offline(True)
+    await page.click("#start")
+    await expect(notice(page, "You are offline")).to_contain_text("Start")
+    await page.context.set_offline(False)
+    await expect(page.locator("#notices .notice")).to_have_count(0)
 
 
 # The network

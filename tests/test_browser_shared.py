@@ -20,9 +20,12 @@ from tests.footage import (
     loopback,
     notice,
     start,
+    stop,
     until,
     visit,
 )
+
+ENDED = "The broadcast has ended; waiting for it to begin again"
 
 NO_CAMERA = """
 navigator.mediaDevices.getUserMedia = async () => { throw new Error("the camera was asked for"); };
@@ -43,7 +46,7 @@ async def pictures(page: Watch) -> dict[int, Any]:
 
 async def test_one_camera_and_two_viewers(serve: Serve, pages: Pages) -> None:
     """Two who watch see the very pictures that the source sees; one who joins late sees one within
-    a second; and all are told when the source has left."""
+    a second; all are told when the source has left, and see it when it is back."""
     async with counted(serve, broadcast.stream) as (url, sessions):
         source, first, second = [
             await visit(pages, url, *scripts) for scripts in ([], [NO_CAMERA], [NO_CAMERA])
@@ -83,8 +86,18 @@ async def test_one_camera_and_two_viewers(serve: Serve, pages: Pages) -> None:
 
         await source.click("#start")
         for page in (first, second):
-            await expect(notice(page, "source has left")).to_be_visible()
-            await expect(page.locator("#watch")).to_be_visible()
+            await expect(page.locator("#placeholder")).to_have_text(ENDED)
+            await expect(page.locator("#status")).to_have_text("Waiting for a source")
+        await start(source)
+        for page in (first, second):
+            await until(page, "document.querySelector('#output').videoWidth")
+            await expect(page.locator("#status")).to_have_text("Connected")
+        caption = second.get_by_label("Caption")
+        await caption.fill("Again")
+        await caption.press("Enter")
+        await expect(first.get_by_label("Caption")).to_have_value("Again")
+        for page in (first, second, source):
+            await stop(page)
         await left(sessions, 0)
 
 
@@ -93,9 +106,15 @@ async def test_nobody_is_sending_yet(serve: Serve, pages: Pages) -> None:
     pages.expect_error("/session.*status of 409")
     async with serve(Stream(loopback, shared=True)) as url:
         viewer = await visit(pages, url, NO_CAMERA)
+        await loaded(viewer)
+        asked: list[str] = []
+        viewer.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
         await viewer.click("#watch")
         await expect(viewer.locator("#placeholder")).to_contain_text("Nobody is sending yet")
         await expect(viewer.locator("#status")).to_have_text("Waiting for a source")
+        async with viewer.expect_request("**/stream.json"):
+            pass
+        assert asked == ["session", "stream.json"], "an offer is dear"
         source = await visit(pages, url)
         await start(source)
         await until(viewer, "document.querySelector('#output').videoWidth")

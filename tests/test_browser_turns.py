@@ -43,11 +43,12 @@ async def test_speaking_again_silences_the_answer(
         await page.click("#start")
     print(f"ms: silenced {np.round(measured.silenced)}, answered {np.round(measured.answered)}, ")
     print(f"of which {measured.buffered:.0f} in the browser's buffer")
-    assert len(measured.silenced) >= 4 and len(measured.answered) >= 4
+    assert len(measured.silenced) >= 4 and len(measured.answered) >= 3
     # Of a few on a machine that does other things, too, one may be late; and where our packets come
     # late, the browser's buffer is as long as it takes, which is none of our time.
     assert sorted(measured.silenced)[-2] <= WITHIN
     assert np.median(measured.answered) - measured.buffered <= SOON - BUFFER
+    assert min(measured.answered) <= SOON  # with all of it
 
 
 def talks(page: Page) -> str:
@@ -138,6 +139,37 @@ async def test_a_press_that_does_not_arrive(pages: Pages, serve: Serve) -> None:
         await page.mouse.up()
         await until(page, f"!{talks(page)} && {sounds}", timeout=3)
         await page.click("#start")
+
+
+OWN = """
+async () => {
+  const { RtcStream } = await import("./static/rtcstream.js");
+  const microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
+  window.own = new RtcStream();
+  window.states = [];
+  own.on("state", ({ value }) => states.push([value, own.media.getAudioTracks()[0]?.enabled]));
+  await own.start({ tracks: microphone.getTracks() });
+}
+"""
+
+
+async def test_the_library_silences_the_answer(pages: Pages, serve: Serve, tmp_path: Path) -> None:
+    """A page of one's own needs nothing for it: while somebody speaks, or holds its button, the
+    library lets no sound of the answer through."""
+    microphone = turn_taking.phrases(tmp_path)
+    sounds = "own.media.getAudioTracks()[0].enabled"
+    async with serve(Stream(turn_taking.tone)) as url:
+        page = await visit(pages, url, setup={"microphone": microphone})
+        await page.evaluate(OWN)
+        told = "states.filter(([value]) => value === '{}').map(([, enabled]) => enabled)"
+        await until(page, told.format("thinking") + ".length >= 2", timeout=20)
+        assert set(await page.evaluate(told.format("speaking"))) == {False}
+        assert set(await page.evaluate(told.format("thinking"))) == {True}
+        await page.evaluate("own.turn(true)")
+        assert not await page.evaluate(sounds)
+        await page.evaluate("own.turn(false)")
+        await until(page, sounds)
+        await page.evaluate("own.stop()")
 
 
 async def test_a_conversation_is_shown(pages: Pages, serve: Serve) -> None:

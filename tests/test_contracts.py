@@ -70,6 +70,7 @@ RECEIVER = {
     "_RTCRtpReceiver__decoder_error": "a lost picture would not be reported to the peer",
     "_RTCRtpReceiver__decoder_queue": "frames would go to aiortc's queue, which has no bound",
     "_RTCRtpReceiver__decoder_thread": "frames would not be decoded, or stop would not end it",
+    "_RTCRtpReceiver__remote_bitrate_estimator": "what nobody asks would be kept, 97 KiB a session",
     "_RTCRtpReceiver__remote_streams": "receiver reports would be empty",
     "_RTCRtpReceiver__rtcp_ssrc": "reports of arrivals would name no source of ours",
     "_RTCRtpReceiver__rtcp_task": "stop would not end the receiver reports",

@@ -1,4 +1,4 @@
-"""Controls: what each type becomes, which values each takes, and a session's values."""
+"""Controls: what each type becomes, and which values each takes."""
 
 import enum
 import math
@@ -11,35 +11,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtcstream import ControlError, File, Label, Point, Range
-from rtcstream.controls import MAX_INTEGER, MAX_TEXT, Control, Values, describe
+from rtcstream.controls import MAX_INTEGER, MAX_TEXT, Control, describe
+from tests.sample_controls import (
+    ALL,
+    BLOCK,
+    COLOUR,
+    COUNT,
+    GAIN,
+    HEIGHT,
+    MODE,
+    NAME,
+    ON,
+    SIZE,
+    SPEED,
+    SPOT,
+    TARGET,
+    Mode,
+    Speed,
+)
 
 # Fewer examples than usual for a quick run; no time limits, on machines that are busy.
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-class Mode(enum.Enum):
-    EDGES = "e"
-    FLIP = "f"
-
-
-class Speed(enum.IntEnum):
-    SLOW = 1
-    FAST = 2
-
-
-SIZE = describe("size", Annotated[int, Range(1, 20, 2)], 5)
-COUNT = describe("count", int, 0)
-GAIN = describe("gain", Annotated[float, Range(0, 1)], 0.5)
-HEIGHT = describe("height", float, 0.0)
-ON = describe("on", bool, False)
-NAME = describe("name", str, "")
-COLOUR = describe("colour", Literal["red", "green"], "red")
-BLOCK = describe("block", Literal[8, 16, "auto"], 8)
-MODE = describe("mode", Mode, Mode.EDGES)
-SPEED = describe("speed", Speed, Speed.SLOW)
-SPOT = describe("spot", Point, Point(0.5, 0.5))
-TARGET = describe("target", Point | None, None)
-ALL = (SIZE, COUNT, GAIN, HEIGHT, ON, NAME, COLOUR, BLOCK, MODE, SPEED, SPOT, TARGET)
 
 # Anything that JSON text can be read as, lone surrogates and Python's NaN and Infinity included.
 anything = st.recursive(
@@ -105,8 +97,8 @@ def test_the_words_beside_a_control(name: str, annotation: Any, label: str) -> N
         (list[int], [], "list[int] cannot be a control; write one of Literal['a', 'b'], an Enum"),
         (bytes, b"", "bytes cannot be a control; write one of"),
         (int | None, None, "int | None cannot be a control"),
-        (Point, None, "its default does not fit: x must be a place in the picture"),
-        (Point, (0.5, 0.5), "its default does not fit: x must be a place in the picture"),
+        (Point, None, "its default is None: write `Point | None`, or `= Point(0.5, 0.5)`"),
+        (Point, (0.5, 0.5), "its default must be a Point, `Point(0.5, 0.5)`, not (0.5, 0.5)"),
         (Annotated[Point, Range(0, 1)], Point(0, 0), "goes with int or float only"),
         (Annotated[str, Range(1, 2)], "", "goes with int or float only"),
         (Annotated[bool, Range(0, 1)], True, "goes with int or float only"),
@@ -115,16 +107,16 @@ def test_the_words_beside_a_control(name: str, annotation: Any, label: str) -> N
         (
             Annotated[int, "px"],
             1,
-            "'px' is not an option of a control; there are Range, Label and MaxSize",
+            "'px' is not an option of a control; write `Label('px')`",
         ),
         (Annotated[int, Range(1, 20)], 30, "its default does not fit: x must be from 1 to 20"),
         (int, 2.5, "its default does not fit: x must be a whole number, not 2.5"),
-        (int, True, "its default does not fit: x must be a whole number, not True"),
+        (int, True, "its default does not fit: x must be a whole number, not true"),
         (float, math.nan, "its default does not fit: x must be a finite number"),
         (bool, 1, "its default does not fit: x must be true or false, not 1"),
-        (str, None, "its default does not fit: x must be text, not None"),
-        (Literal["a"], "b", "its default does not fit: x must be one of 'a', not 'b'"),
-        (Mode, "e", "its default does not fit: x must be one of 'EDGES', 'FLIP', not 'e'"),
+        (str, None, "its default does not fit: x must be text, not nothing"),
+        (Literal["a"], "b", "its default does not fit: x must be one of a, not “b”"),
+        (Mode, "e", "its default does not fit: x must be one of EDGES, FLIP, not “e”"),
         (Literal[True], True, "the choices of a Literal must be texts or numbers"),
         (Literal[1, "1"], 1, "two choices of the Literal read the same in a query string"),
         (enum.Enum("Empty", []), None, "Empty has no members to choose from"),
@@ -197,35 +189,37 @@ def test_a_value_that_is_taken(control: Control, value: Any, expected: Any) -> N
         (SIZE, 0, "size must be from 1 to 20, not 0"),
         (SIZE, 21, "size must be from 1 to 20, not 21"),
         (SIZE, 2.5, "size must be a whole number from 1 to 20, not 2.5"),
-        (SIZE, "5", "size must be a whole number from 1 to 20, not '5'"),
-        (SIZE, True, "not True"),
-        (SIZE, None, "not None"),
+        (SIZE, "5", "size must be a whole number from 1 to 20, not “5”"),
+        (SIZE, True, "not true"),
+        (SIZE, None, "not nothing"),
         (SIZE, [5], "not [5]"),
         (SIZE, math.inf, "a whole number"),
-        (COUNT, MAX_INTEGER + 1, f"from -{MAX_INTEGER} to {MAX_INTEGER}"),
-        (COUNT, 10**4000, "from -"),
-        (GAIN, 1.0000001, "gain must be from 0.0 to 1.0, not 1.0000001"),
-        (GAIN, -5e-324, "gain must be from 0.0 to 1.0"),
-        (GAIN, True, "gain must be a number from 0.0 to 1.0, not True"),
+        (COUNT, MAX_INTEGER + 1, f"count must be at most {MAX_INTEGER:,}, not 9007199254740992"),
+        (COUNT, 10**4000, "count must be at most"),
+        (GAIN, 1.0000001, "gain must be from 0 to 1, not 1.0000001"),
+        (GAIN, -5e-324, "gain must be from 0 to 1, not -5e-324"),
+        (GAIN, True, "gain must be a number from 0 to 1, not true"),
         (GAIN, math.nan, "a finite number"),
         (HEIGHT, math.inf, "a finite number"),
         (HEIGHT, -math.inf, "a finite number"),
         (HEIGHT, 10**400, "a finite number"),
-        (HEIGHT, "1", "height must be a number, not '1'"),
+        (HEIGHT, "1", "height must be a number, not “1”"),
         (ON, 1, "on must be true or false, not 1"),
         (ON, "true", "on must be true or false"),
         (NAME, 1, "name must be text, not 1"),
-        (NAME, "x" * (MAX_TEXT + 1), f"at most {MAX_TEXT} characters long (it has {MAX_TEXT + 1})"),
-        (NAME, "\ud800", "without lone surrogates"),
-        (COLOUR, "blue", "colour must be one of 'red', 'green', not 'blue'"),
-        (COLOUR, ["red"], "colour must be one of"),
-        (COLOUR, {"red": 1}, "colour must be one of"),
-        (BLOCK, "8", "block must be one of 8, 16, 'auto', not '8'"),
-        (BLOCK, True, "not True"),
-        (MODE, "e", "mode must be one of 'EDGES', 'FLIP', not 'e'"),
-        (MODE, "edges", "not 'edges'"),
-        (SPEED, 1, "speed must be one of 'SLOW', 'FAST', not 1"),
-        (SPOT, None, 'spot must be a place in the picture, {"x": 0..1, "y": 0..1}, not None'),
+        (NAME, "x" * (MAX_TEXT + 1), "name must be at most 10,000 characters long, not 10,001"),
+        (NAME, "\ud800", "whole characters"),
+        (COLOUR, "blue", "colour must be one of red, green, not “blue”"),
+        (COLOUR, ["red"], 'not ["red"]'),
+        (COLOUR, {"red": 1}, 'not {"red": 1}'),
+        (COLOUR, "a\nb\udcff", "not “a\ufffdb\ufffd”"),
+        (COLOUR, "", "not empty"),
+        (BLOCK, "8", "block must be one of 8, 16, auto, not “8”"),
+        (BLOCK, True, "not true"),
+        (MODE, "e", "mode must be one of EDGES, FLIP, not “e”"),
+        (MODE, "edges", "not “edges”"),
+        (SPEED, 1, "speed must be one of SLOW, FAST, not 1"),
+        (SPOT, None, 'spot must be a place in the picture, {"x": 0..1, "y": 0..1}, not nothing'),
         (SPOT, [0.5, 0.5], "a place in the picture"),
         (SPOT, {"x": 0.5}, "a place in the picture"),
         (SPOT, {"x": 0.5, "y": 0.5, "z": 0}, "a place in the picture"),
@@ -324,109 +318,6 @@ def test_any_query_text_is_parsed_or_rejected(control: Control, text: str) -> No
     except ControlError:
         return
     assert control.parse(control.to_json(parsed)) == parsed
-
-
-def test_first_values() -> None:
-    """A query sets the values that it names and leaves the others at their defaults."""
-    values = Values(ALL)
-    values.first({"mode": "FLIP", "gain": "1"})
-    assert values.snapshot()["mode"] is Mode.FLIP
-    assert values.to_json() == {
-        **{control.name: control.to_json(control.default) for control in ALL},
-        "mode": "FLIP",
-        "gain": 1.0,
-    }
-
-
-@pytest.mark.parametrize(
-    ("query", "name", "sentence"),
-    [
-        ({"size": "4", "shade": "1"}, "shade", "there is no control 'shade'; there are: size, "),
-        ({"size": "4", "gain": "2"}, "gain", "gain must be from 0.0 to 1.0, not 2.0"),
-    ],
-)
-def test_first_values_are_all_or_nothing(query: dict[str, str], name: str, sentence: str) -> None:
-    """A query with one wrong value changes none."""
-    values = Values(ALL)
-    before = values.snapshot()
-    with pytest.raises(ControlError) as caught:
-        values.first(query)
-    assert caught.value.control == name and sentence in str(caught.value)
-    assert values.snapshot() == before
-
-
-def test_a_function_without_controls() -> None:
-    """Where there are no controls the error says so."""
-    with pytest.raises(ControlError, match="there is no control 'x'; there are: none"):
-        Values(()).change({"x": 1}, 0)
-
-
-def test_the_name_of_an_unknown_control_is_shown_in_few_words() -> None:
-    """An unknown name of any length gives an error that can be sent."""
-    with pytest.raises(ControlError) as caught:
-        Values(ALL).change({"x" * 50_000: 1}, 0)
-    assert len(str(caught.value)) + len(caught.value.control) < 1000
-
-
-def test_an_older_set_never_overwrites() -> None:
-    """A value applies only if its number is higher than the last that set that control."""
-    values = Values(ALL)
-    values.change({"size": 7}, 5)
-    values.change({"size": 3, "gain": 1}, 4)
-    assert (values.snapshot()["size"], values.snapshot()["gain"]) == (7, 1.0)
-    values.change({"size": 3}, 5)
-    assert values.snapshot()["size"] == 7, "a repeat is no newer"
-    values.change({"size": 3}, 6)
-    assert values.snapshot()["size"] == 3
-
-
-def test_a_rejected_set_leaves_its_number_free() -> None:
-    """After an error nothing has changed, so that the same number may still set the control."""
-    values = Values(ALL)
-    with pytest.raises(ControlError):
-        values.change({"size": 7, "gain": 9}, 3)
-    values.change({"size": 8}, 3)
-    assert values.snapshot()["size"] == 8
-
-
-def test_a_snapshot_is_the_callers_own() -> None:
-    """A snapshot does not follow later changes, and changing it changes nothing else."""
-    values = Values(ALL)
-    snapshot = values.snapshot()
-    values.change({"size": 9}, 1)
-    snapshot["gain"] = None
-    assert snapshot["size"] == 5
-    assert values.snapshot()["gain"] == 0.5
-
-
-@few
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 9),
-            st.dictionaries(
-                st.sampled_from(["size", "mode", "shade"]),
-                st.integers(-1, 22) | st.sampled_from(["EDGES", "FLIP"]),
-            ),
-        ),
-        max_size=12,
-    )
-)
-def test_sets_in_any_order(sets: list[tuple[int, dict[str, Any]]]) -> None:
-    """However sets arrive, each control keeps the accepted value with the highest number."""
-    values = Values(ALL)
-    best = {"size": (-1, 5), "mode": (-1, "EDGES")}
-    for seq, wanted in sets:
-        before = values.snapshot()
-        try:
-            values.change(wanted, seq)
-        except ControlError:
-            assert values.snapshot() == before
-            continue
-        for name, value in wanted.items():
-            if seq > best[name][0]:
-                best[name] = seq, value
-    assert {name: value for name, (_, value) in best.items()}.items() <= values.to_json().items()
 
 
 def test_a_point_in_a_picture() -> None:

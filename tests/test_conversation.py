@@ -1,19 +1,16 @@
 """The example `conversation`: words of what was said, answers sentence by sentence, interrupted."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import web
 
-from rtcstream import Said, testing
+from rtcstream import Said, Session, testing
 from rtcstream.examples import conversation
 from rtcstream.testing import TestPeer
-from tests.conftest import Serve
 from tests.hearing import RATE, read, speak
 
 pytest.importorskip("moonshine_voice", reason="the extra `conversation` is not installed")
@@ -37,45 +34,6 @@ def test_only_what_was_heard_was_said() -> None:
     assert conversation.heard(spoken, lengths, 0.0) == ""
     assert conversation.heard(spoken, lengths, 2.1) == "One two. Three four …"
     assert conversation.heard(spoken, lengths, 3.95) == "One two. Three four five six. Seven."
-
-
-async def test_a_model_answers_by_url(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The conversation so far goes to a server with OpenAI's interface, whose answer comes as it
-    is streamed; what it says instead of an answer is said."""
-    asked: list[tuple[str | None, Any]] = []
-    went_on = asyncio.Event()
-
-    async def complete(request: web.Request) -> web.StreamResponse:
-        asked.append((request.headers.get("Authorization"), await request.json()))
-        if len(asked) > 1:
-            return web.Response(status=401, text="no such key")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for part in ({"role": "assistant"}, {"content": "It is "}, {"content": "ten."}):
-            event = {"choices": [{"delta": part}]}
-            await response.write(f"data: {json.dumps(event)}\n\n".encode())
-            if part.get("content") == "It is ":
-                await went_on.wait()
-        await response.write(b"data: [DONE]\n\n")
-        return response
-
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", complete)
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    history = [Said("you", "Hello"), Said("it", "Hi."), Said("you", "What is the time?")]
-    async with serve(app) as url:
-        parts = []
-        async for part in conversation.ask(url + "v1", "small", history):
-            went_on.set()  # not before something of it has come
-            parts.append(part)
-        assert "".join(parts) == "It is ten."
-        with pytest.raises(RuntimeError, match="401: no such key"):
-            await anext(conversation.ask(url + "v1/", "small", history))
-    key, body = asked[0]
-    assert key == "Bearer secret" and body["model"] == "small" and body["stream"] is True
-    roles = [message["role"] for message in body["messages"]]
-    assert roles == ["system", "user", "assistant", "user"]
-    assert body["messages"][-1]["content"] == "What is the time?"
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +70,7 @@ async def test_a_conversation_is_interrupted(
     written = asyncio.Event()
     sentence = "Once upon a time there was a balloon that was afraid of heights."
 
-    async def story(history: list[Said]) -> AsyncGenerator[str, None]:
+    async def story(history: list[Said], session: Session) -> AsyncGenerator[str, None]:
         yield sentence + " "
         await written.wait()
         yield "The end."

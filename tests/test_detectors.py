@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rtcstream import Box
 from rtcstream.examples._boxes import letterbox, survivors
 from rtcstream.examples._detectors import Detector, chosen
-from rtcstream.examples._models import Missing
+from rtcstream.examples._models import Missing, Network
 from tests.onnx_files import FLOAT, INT64, UINT8, Graph, cells
 
 SIDE, STRIDE = 64, 8
@@ -173,6 +173,35 @@ def test_every_family(
     assert detect(picture(9, 9), 0.5, 0.5) == []
 
 
+def test_size_of_any(tmp_path: Path) -> None:
+    """A network of pictures of any size is given the size that it says it was taught with."""
+    pytest.importorskip("onnxruntime", reason="pip install 'rtcstream[models]'")
+    graph = Graph()
+    graph.node("Concat", scores(graph, "images"), graph.constant(ROUND[None]), output="y", axis=2)
+    any_size: list[int | str] = [1, 3, "height", "width"]
+    sides = {"images": (any_size, FLOAT)}
+    said = {"imgsz": f"[{SIDE}, {SIDE}]"}
+    detect = Detector(graph.write(tmp_path / "x.onnx", sides, {"y": [1, N, 6]}, said), [], quiet)
+    assert (detect._height, detect._width) == (SIDE, SIDE)
+
+
+def test_gpu_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where onnxruntime has CUDA, a network is to run there, and on the CPU what cannot."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'rtcstream[models]'")
+    there = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    asked: list[list[str]] = []
+    here = onnxruntime.InferenceSession
+
+    def session(path: Path, settings: Any, providers: list[str]) -> Any:
+        asked.append(providers)
+        return here(path, settings, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    Network(yolo8(tmp_path / "model.onnx"))
+    assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"]]
+
+
 @pytest.mark.parametrize("write", [yolo8, yolo5, plain_ssd])
 def test_with_opencv_alone(
     write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -249,6 +278,13 @@ def test_what_cannot_be_loaded(
     other = graph.write(tmp_path / "other.onnx", {"x": ([1, 3, 8, 8], FLOAT)}, {"y": [1, 3, 8, 8]})
     with pytest.raises(ValueError, match=r"outputs are of no detector known here: \{'y'"):
         Detector(other, [], quiet)
+    graph = Graph()
+    for name in ("scores_8", "scores_16"):
+        graph.node("Identity", scores(graph, "x"), output=name)
+    sizes = {"scores_8": [1, N, 2], "scores_16": [1, N, 2]}
+    many = graph.write(tmp_path / "many.onnx", {"x": ([1, 3, SIDE, SIDE], FLOAT)}, sizes)
+    with pytest.raises(ValueError, match=r"outputs are of no detector known here: \{'scores_8'"):
+        Detector(many, [], quiet)
     monkeypatch.setattr("sys.argv", ["object_detection"])
     monkeypatch.setattr("rtcstream.examples._faces.packaged", missing)
     with pytest.raises(Missing, match=r"--model FILE.onnx.*pip install 'rtcstream\[models\]'"):

@@ -161,7 +161,7 @@ async def test_a_film_at_full_speed(
         await peer.message("state", value="finished")
         told = [m for m in peer.messages if m["type"] == "progress"]
         assert told[-1]["value"] == 1 and any("of 20" in each["text"] for each in told)
-        assert results(peer, "so far")[-1] == "20 found in 20 pictures"
+        assert results(peer, "So far")[-1] == "20 found in 20 pictures"
         assert results(peer, "boxes")[-1]["name"] == boxes.name
     lines = [json.loads(line) for line in boxes.read_text("utf-8").splitlines()]
     assert len(lines) == 20
@@ -187,6 +187,7 @@ async def test_a_film_at_its_own_pace(film: Path, monkeypatch: pytest.MonkeyPatc
 async def test_a_film_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No film: the page says so. A playlist, which might name other files and hosts, is refused."""
     monkeypatch.setattr("sys.argv", ["detect"])
+    monkeypatch.setattr(detector, "_made", [lambda *given: []])
     async with testing.connect(detect_in_file.stream) as peer:
         [hint] = await peer.result()
         assert hint["text"] == "Choose a film"
@@ -196,13 +197,15 @@ async def test_a_film_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         next(detect_in_file.pictures(playlist))
 
 
-@pytest.mark.parametrize("example", [object_detection, face_blur, read_text])
-async def test_without_the_extra(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("example", [object_detection, face_blur, read_text, detect_in_file])
+async def test_without_the_extra(
+    example: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Without weights a visitor is told, once, what to install; the server is ready all the same,
-    and nothing is shown."""
-    fresh = {"object_detection": "detector", "face_blur": "faces", "read_text": "reader"}
+    nothing is shown, and a line is logged. Where a film is asked for, it is told before that."""
+    fresh = {"face_blur": "faces", "read_text": "reader"}
     name = example.__name__.rpartition(".")[2]
-    shared = getattr(example, fresh[name])
+    shared = getattr(example, fresh.get(name, "detector"))
     monkeypatch.setattr(shared, "_made", [])
     monkeypatch.setattr("sys.argv", ["example"])
 
@@ -214,14 +217,16 @@ async def test_without_the_extra(example: Any, monkeypatch: pytest.MonkeyPatch) 
     sessions = example.stream.sessions()
     async with testing.connect(sessions) as peer:
         log = await peer.message("log", level="error")
+        assert log["message"].startswith("This example needs ")
         assert "pip install 'rtcstream[models]'" in log["message"]
-        await peer.message("state", value="finished")
         peer.send(scene())
-        await asyncio.sleep(0.2)
+        assert (await peer.message("end"))["reason"] == "load_failed"
         assert not peer.pictures
         assert not [m for m in peer.messages if m["type"] == "log"]
+        assert not [m for m in peer.messages if m["type"] == "result"]
         assert sessions.runner.loaded
     await sessions.end_all("the server stopped")
+    assert not any(record.exc_info for record in caplog.records)
 
 
 async def test_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ NAMES = [
     *("Box", "Keypoints", "Mask", "Plot", "Said", "Tag", "Text"),
     *("Peer", "Progress", "Session"),
     *("CommandError", "ControlError", "EncoderError", "MessageError", "NegotiationError"),
-    *("ResultError", "RtcStreamError", "SessionClosed", "SignatureError"),
+    *("LoadingFailed", "ResultError", "RtcStreamError", "SessionClosed", "SignatureError"),
     *("Bitrate", "IceServers", "Limits", "Stream", "batched", "serve"),
 ]
 

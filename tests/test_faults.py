@@ -132,7 +132,7 @@ async def test_exit_in_a_function_ends_nothing() -> None:
 
 
 async def test_class_that_cannot_be_built_is_reported() -> None:
-    """A constructor that raises is told to the page; the session stays, and shows nothing."""
+    """A constructor that raises is told to the page, and so is the end: it showed nothing."""
 
     class Model:
         def __init__(self) -> None:
@@ -142,11 +142,12 @@ async def test_class_that_cannot_be_built_is_reported() -> None:
             return image
 
     async with testing.connect(Stream(Model)) as peer:
-        await send_while(peer, 5)
         assert "the weights are missing" in (await peer.message("log"))["message"]
-        assert (await peer.message("state", value="finished"))["value"] == "finished"
-        assert await peer.set() == {}
+        assert (await peer.message("end"))["reason"] == "load_failed"
         assert not peer.pictures
+        assert {m["value"] for m in peer.messages if m["type"] == "state"} == {"waiting", "loading"}
+        assert peer.session is not None
+        await asyncio.wait_for(peer.session.closed.wait(), 2)
 
 
 async def test_close_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:

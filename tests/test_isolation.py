@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rtcstream import Image, SignatureError, Stream, testing
+from rtcstream.faults import BackOff
 from rtcstream.negotiator import Sessions
 from tests import isolated
 from tests.pictures import difference, plain, scene
@@ -113,8 +114,17 @@ async def test_a_constructor_that_raises_there() -> None:
     """A class that cannot be built is told to the page, and shows nothing."""
     async with testing.connect(isolate(isolated.Unbuilt)) as peer:
         assert "the weights are missing" in (await peer.message("log"))["message"]
-        assert await peer.message("state", value="finished")
+        assert (await peer.message("end"))["reason"] == "load_failed"
         assert not peer.pictures
+
+
+async def test_a_constructor_that_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes are tried, and not without end: then the page is told that it has failed."""
+    monkeypatch.setattr(BackOff, "INTERVAL", 0.01)
+    async with testing.connect(isolate(isolated.Deadly)) as peer:
+        assert (await peer.message("end"))["reason"] == "load_failed"
+        logs = [each["message"] for each in peer.messages if each["type"] == "log"]
+        assert any("its worker process died 3 times in a row" in each for each in logs)
 
 
 async def test_generators_in_a_process() -> None:

@@ -96,6 +96,7 @@ async def test_what_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     async with testing.connect(sessions) as peer:
         log = await peer.message("log", level="error")
         assert "load() could not be loaded: FileNotFoundError: weights.onnx" in log["message"]
+        assert (await peer.message("end"))["reason"] == "load_failed"
     await until(lambda: sessions.runner.loaded)
     async with testing.connect(sessions) as peer:
         await peer.apply(PICTURE)

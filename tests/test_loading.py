@@ -175,15 +175,19 @@ def test_what_cannot_be_loaded(command: Command, text: str, target: str, line: s
 
 
 @pytest.mark.parametrize(
-    ("name", "first"),
-    [("webcam_filtr", "webcam_filter"), ("Motion", "motion"), ("loop", "loopback"), ("", "")],
+    ("name", "meant"),
+    [
+        *(("webcam-filtr", "webcam_filter"), ("Motion", "motion"), ("loop", "loopback")),
+        *(("", ""), ("xyz", "")),
+    ],
 )
-def test_an_unknown_name(command: Command, name: str, first: str) -> None:
-    """An unknown name lists all that there are, the nearest first."""
+def test_an_unknown_name(command: Command, name: str, meant: str) -> None:
+    """An unknown name is told the nearest, if there is one, and all that there are, by name."""
     ran = command(name)
     assert ran.status == 1
-    assert ran.err.startswith(f"rtcstream: there is no example {name!r}; there are: {first}")
-    assert all(known in ran.err for known in example_names())
+    what = f"did you mean {meant}? There are: " if meant else "there are: "
+    listed = ", ".join(sorted(example_names()))
+    assert ran.err.startswith(f"rtcstream: there is no example {name!r}; {what}{listed}. ")
     assert ran.err.endswith("A program of yours ends in .py\n")
 
 

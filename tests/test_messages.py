@@ -198,7 +198,18 @@ def test_a_set_comes_as_it_was_sent(seq: int, values: dict[str, Any], ascii_only
         (Progress(0.4, "half"), {"type": "progress", "value": 0.4, "text": "half"}),
         (ServerData({"a": None}), {"type": "data", "data": {"a": None}}),
         (
-            Stats(30.0, 29.5, None, 3, 1_500_000, (1280, 720), None, 0, {"encode": (1.5, 2.25)}),
+            Stats(
+                30.0,
+                29.5,
+                None,
+                3,
+                1_500_000,
+                (1280, 720),
+                None,
+                0,
+                (90_000, 1.5),
+                {"encode": (1.5, 2.25)},
+            ),
             {
                 "type": "stats",
                 "fps_in": 30.0,
@@ -209,6 +220,7 @@ def test_a_set_comes_as_it_was_sent(seq: int, values: dict[str, Any], ascii_only
                 "size_in": [1280, 720],
                 "size_out": None,
                 "messages_dropped": 0,
+                "clock": [90_000, 1.5],
                 "stages": {"encode": [1.5, 2.25]},
             },
         ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,6 +29,7 @@ from tests.fuzzing import CORPUS, controlled
 from tests.fuzzing_sessions import on_loopback
 
 ADMIN_TOKEN = "an-admin-token-to-check-with"
+TOKEN = "a-token-of-somebody"
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,
@@ -76,10 +78,10 @@ def served(app: web.Application | Stream, **options: Any) -> Iterator[str]:
 class Api:
     """A server, by the description that it gives of itself."""
 
-    def __init__(self, url: str, session: requests.Session) -> None:
+    def __init__(self, url: str, session: requests.Session, document: Any = None) -> None:
         self.url = url
         self._session = session
-        self.document = session.get(url + "openapi.json", timeout=5).json()
+        self.document = document or session.get(url + "openapi.json", timeout=5).json()
         self.schema = schemathesis.openapi.from_dict(self.document)
 
     def operations(self) -> Iterator[Any]:
@@ -191,8 +193,8 @@ def test_refusals_of_a_full_guarded_server_are_described() -> None:
         return image
 
     stream = Stream(seen, concurrency_limit=1)
-    with served(stream, auth="a-token-of-somebody") as url, requests.Session() as session:
-        session.headers["Authorization"] = "Bearer a-token-of-somebody"
+    with served(stream, auth=TOKEN) as url, requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
         api = Api(url, session)
         assert post(api, CORPUS["chromium_viewer"]).status_code == 409
         assert post(api, CORPUS["chromium"]).status_code == 201
@@ -204,6 +206,83 @@ def test_refusals_of_a_full_guarded_server_are_described() -> None:
                 where = {"id": "x", "control": "x", "name": "x"}
                 case = operation.Case(path_parameters=where, media_type="application/sdp")
                 assert api.ask(case).status_code == 401
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Api]:
+    """Of who has a token, of a server that asks for one."""
+    limits = dataclasses.replace(LIFTED, sign_ins=1e9, sign_in_burst=10**9)
+    with (
+        served(Stream(controlled), auth=[TOKEN], limits=limits) as url,
+        requests.Session() as session,
+    ):
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
+        yield Api(url, session)
+
+
+def test_signing_in_is_described(guarded: Api) -> None:
+    """Whatever is sent to the pages where people sign in and out is answered as described."""
+    for path, item in guarded.document["paths"].items():
+        for method in item:
+            if not path.startswith("/sign-") or method in ("servers", "parameters"):
+                continue
+            operation = guarded.schema[path][method]
+
+            @settings(
+                max_examples=EXAMPLES,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(case=operation.as_strategy())
+            def check(case: Any) -> None:
+                guarded.ask(case)
+
+            check()
+
+
+def test_a_cookie_is_described(guarded: Api) -> None:
+    """303 with a cookie for the right token, which opens what is said to need one; 401 and the page
+    for a wrong one; after signing out the cookie opens nothing."""
+    form = "application/x-www-form-urlencoded"
+    with requests.Session() as browser:
+        api = Api(guarded.url, browser, guarded.document)
+        wrong = api.request("POST", "/sign-in", body={"token": "wrong"}, media_type=form)
+        assert wrong.status_code == 401 and "text/html" in wrong.headers["content-type"][0]
+        assert api.request("GET", "/stream.json").status_code == 401
+        right = {"token": TOKEN, "to": "./x"}
+        assert api.request("POST", "/sign-in", body=right, media_type=form).status_code == 303
+        assert api.request("GET", "/stream.json").status_code == 200
+        assert api.request("POST", "/sign-out").status_code == 303
+        browser.headers["Accept"] = "text/html"
+        assert api.request("GET", "/").status_code == 303
+
+
+def test_what_a_request_needs_is_described(api: Api, guarded: Api) -> None:
+    """Nothing where nobody is asked, and a token or a cookie where tokens are; of who signs in
+    nothing, and of an operator another one."""
+    either: list[dict[str, list[str]]] = [{"token": []}, {"cookie": []}]
+    assert (api.document["security"], guarded.document["security"]) == ([{}], either)
+    schemes = guarded.document["components"]["securitySchemes"]
+    assert {"token", "cookie", "operator", "operatorCookie"} == schemes.keys()
+    assert guarded.document["paths"]["/sign-in"]["post"]["security"] == [{}]
+    assert "security" not in guarded.document["paths"]["/session"]["post"]
+    operator = api.document["paths"]["/admin/state.json"]["get"]["security"]
+    assert operator == [{"operator": []}, {"operatorCookie": []}]
+    assert "/sign-in" not in api.document["paths"]
+
+
+def test_what_is_around_a_stream_is_described() -> None:
+    """A stream with tokens of its own signs people in where it is mounted, beside what the server
+    has at its root."""
+    app = web.Application()
+    app.add_subapp("/x/", Stream(controlled).app(auth=TOKEN))
+    with served(app) as url, requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
+        paths = session.get(url + "x/openapi.json", timeout=5).json()["paths"]
+    where = {name: paths[name]["servers"] for name in ("/sign-in", "/healthz")}
+    assert where == {"/sign-in": [{"url": "./"}], "/healthz": [{"url": "/"}]}
 
 
 def test_too_many_requests_are_described() -> None:
@@ -218,9 +297,11 @@ def test_too_many_requests_are_described() -> None:
 async def test_every_route_is_described() -> None:
     """The description has all routes of a server with a stream, and no others."""
     app = Stream(controlled).app()
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    options = ServerOptions(port=0, admin_token=ADMIN_TOKEN, auth=TOKEN)
     async with (
-        listening(app, ServerOptions(port=0, admin_token=ADMIN_TOKEN)) as url,
-        aiohttp.ClientSession() as client,
+        listening(app, options) as url,
+        aiohttp.ClientSession(headers=headers) as client,
         client.get(url + "openapi.json") as response,
     ):
         paths = (await response.json())["paths"]
@@ -235,6 +316,8 @@ async def test_every_route_is_described() -> None:
         for method in item
         if method not in ("parameters", "servers")
     }
+    # These the middleware answers, by their paths alone.
+    routes |= {"GET /sign-in", "HEAD /sign-in", "POST /sign-in", "POST /sign-out"}
     # Where nothing can be sent, OPTIONS is the preflight of CORS and no more.
     assert {each for each in routes - described if not each.startswith("OPTIONS ")} == set()
     assert described - routes == set()

@@ -196,6 +196,20 @@ async def test_waiting_for_nothing(state: str) -> None:
     await asyncio.wait_for(outbox.drained(0.05 if state == "stuck" else 60), 5)
 
 
+async def test_waiting_for_the_channel() -> None:
+    """`attached` returns when the page has opened it; or after a while, or when all is over."""
+    outbox = Outbox(asyncio.get_running_loop())
+    await outbox.attached(0.02)
+    waiting = asyncio.ensure_future(outbox.attached(60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    attach(outbox)
+    await asyncio.wait_for(waiting, 5)
+    other = Outbox(asyncio.get_running_loop())
+    other.close()
+    await asyncio.wait_for(other.attached(60), 5)
+
+
 # Notices
 
 

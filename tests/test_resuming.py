@@ -9,39 +9,17 @@ import pytest
 
 from rtcstream import Image, Session, Stream, resuming, testing
 from rtcstream.negotiator import Sessions
-from rtcstream.resuming import Keeper, Keepsake
 from rtcstream.signaling import Problem
 from rtcstream.transport import consent
 from rtcstream.transport.ice import LOOPBACK, IceOptions
 from rtcstream.types import Peer
 from tests.conftest import Leaks
+from tests.counting import Counts, count, said
 from tests.pictures import scene
 from tests.test_endings import offering
 from tests.waiting import until
 
 ICE = IceOptions(addresses=LOOPBACK)
-
-
-class Counts:
-    """Counts the pictures of its visitor; says when and where it was built, called and closed."""
-
-    log: ClassVar[list[tuple[str, threading.Thread]]]
-
-    def __init__(self) -> None:
-        self.pictures = 0
-        self.note("built")
-
-    def note(self, what: str) -> None:
-        self.log.append((what, threading.current_thread()))
-
-    def __call__(self, image: Image, session: Session, level: int = 0) -> tuple[Image, int]:
-        self.pictures += 1
-        session.state["pictures"] = session.state.get("pictures", 0) + 1
-        assert session.state["pictures"] == self.pictures
-        return image, self.pictures
-
-    def close(self) -> None:
-        self.note("closed")
 
 
 @pytest.fixture
@@ -55,16 +33,6 @@ def counting() -> type[Counts]:
 @pytest.fixture
 def sessions(counting: type[Counts]) -> Sessions:
     return Stream(counting).sessions()
-
-
-def said(counting: type[Counts]) -> list[str]:
-    return [what for what, _ in counting.log]
-
-
-async def count(peer: testing.TestPeer) -> int:
-    await peer.apply(scene(160, 120))
-    number: int = await peer.result()
-    return number
 
 
 async def lose(peer: testing.TestPeer) -> str:
@@ -161,81 +129,6 @@ async def test_who_stops_while_it_was_lost(counting: type[Counts], sessions: Ses
         assert sessions.owner(peer.session.id) == "ann"
         await sessions.close(peer.session.id)
         assert len(sessions._keeper) == 0
-
-
-async def test_the_room_of_one_that_is_negotiated(counting: type[Counts]) -> None:
-    """Who tries again while the server still answers the last try has that one's room."""
-    one = Stream(counting, concurrency_limit=1).sessions()
-    async with testing.connect(one) as peer:
-        assert await count(peer) == 1
-        assert peer.session is not None
-        name = peer.session.id
-        async with offering() as (_, offer), offering() as (_, another):
-            slow = asyncio.create_task(one.connect(offer, {}, Peer(None, {}), ICE, resume=name))
-            while not one._negotiating:  # noqa: ASYNC110, until() looks too seldom
-                await asyncio.sleep(0)
-            newest, _ = await one.connect(another, {}, Peer(None, {}), ICE, resume=name)
-            with pytest.raises(Problem):
-                await slow
-            assert one.door.admission.state.running == 1
-            assert newest._closing is None
-        async with testing.connect(one, resume=newest.id) as peer:
-            assert await count(peer) == 2
-    await until(lambda: one.door.admission.state.running == 0)
-
-
-async def test_a_room_is_not_held_for_ever(counting: type[Counts]) -> None:
-    """Sessions in a row that never connect, one whose time is over and one that was ended for good
-    leave their room to who waits."""
-    one = Stream(counting, concurrency_limit=1, time_limit=60).sessions()
-    nobody = Peer(None, {})
-    async with offering() as (_, offer):
-        session, _ = await one.connect(offer, {}, nobody, ICE)
-        for _ in range(2):
-            session, _ = await one.connect(offer, {}, nobody, ICE, resume=session.id)
-        with pytest.raises(Problem):
-            await one.connect(offer, {}, nobody, ICE, resume=session.id)
-        await until(lambda: one.door.admission.state.running == 0)
-        session, _ = await one.connect(offer, {}, nobody, ICE)
-        session.opened_at -= 60
-        with pytest.raises(Problem):
-            await one.connect(offer, {}, nobody, ICE, resume=session.id)
-        await until(lambda: one.door.admission.state.running == 0)
-        session, _ = await one.connect(offer, {}, nobody, ICE)
-        session.end_soon("time_limit")
-        with pytest.raises(Problem):
-            await one.connect(offer, {}, nobody, ICE, resume=session.id)
-
-
-async def test_an_answer_that_got_lost_of_a_plain_function() -> None:
-    """Where nothing is kept, too, the next attempt has the room of the one before."""
-
-    def same(image: Image) -> Image:
-        return image
-
-    one = Stream(same, concurrency_limit=1).sessions()
-    async with testing.connect(one) as peer, offering() as (_, offer):
-        await peer.apply(scene(160, 120))
-        assert peer.session is not None
-        await one.connect(offer, {}, Peer(None, {}), ICE, resume=peer.session.id)
-        async with testing.connect(one, resume=peer.session.id) as again:
-            await again.apply(scene(160, 120))
-
-
-async def test_instances_are_bounded_by_the_limit(counting: type[Counts]) -> None:
-    """With room for one, another visitor takes the memory of an instance that is kept; the state
-    is kept all the same."""
-    one = Stream(counting, concurrency_limit=1).sessions()
-    async with testing.connect(one) as peer:
-        assert await count(peer) == 1
-        assert peer.session is not None
-        lost = peer.session.id
-        await peer.session.end("the connection was lost", lost=True)
-    async with testing.connect(one) as other:
-        assert await count(other) == 1
-        await until(lambda: said(counting) == ["built", "closed", "built"])
-    async with testing.connect(one, resume=lost) as peer:
-        assert peer.session is not None and peer.session.state == {"pictures": 1}
 
 
 async def test_a_session_that_seems_alive_is_taken_over(
@@ -451,29 +344,3 @@ async def test_a_shared_run_goes_on_with_its_sender(monkeypatch: pytest.MonkeyPa
         assert old.session is not None
         async with testing.connect(shared, resume=old.session.id) as new:
             await new.apply(scene())
-
-
-async def test_keepsakes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than are kept, the one that was lost first is given up."""
-    monkeypatch.setattr(resuming, "MOST_KEPT", 3)
-    keeper, given_up = Keeper(), []
-
-    class Worker:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def give_up(self) -> None:
-            given_up.append(self.name)
-
-    nobody = Peer(None, {})
-    for name in "abcde":
-        worker: Any = Worker(name)
-        keeper.keep(Keepsake({}, [worker, None], nobody, {name}))
-    assert given_up == ["a", "b"] and len(keeper) == 3
-    assert keeper.take("a", nobody) is None
-    assert keeper.take("d", nobody) is not None
-    assert keeper.take("d", nobody) is None
-    keeper.close()
-    assert given_up == ["a", "b", "c", "e"]
-    keeper.keep(Keepsake({}, [worker], nobody, {"f"}))
-    assert given_up[-1] == "e" and len(given_up) == 5

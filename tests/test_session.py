@@ -216,7 +216,7 @@ async def test_controls_first_values_and_changes() -> None:
         ('{"type":"set","seq":5,"values":{"level":true}}', 5, "level", "whole number"),
         ('{"type":"set","seq":5,"values":{"level":1e999}}', None, None, "too large"),
         ('{"type":"set","seq":5,"values":{"level":NaN}}', None, None, "NaN"),
-        ('{"type":"set","seq":5,"values":{"mode":"x"}}', 5, "mode", "'a', 'b'"),
+        ('{"type":"set","seq":5,"values":{"mode":"x"}}', 5, "mode", "one of a, b"),
         ('{"type":"set","seq":5,"values":{"nothing":1}}', 5, "nothing", "no control"),
         ('{"type":"set","seq":5,"values":{"mode":"b","level":0}}', 5, "level", "from 1 to 20"),
         ('{"type":"set","values":{"level":2}}', None, None, "seq"),
@@ -379,11 +379,12 @@ async def test_max_fps_bounds_the_calls() -> None:
 
     async with testing.connect(Stream(f, max_fps=5)) as peer:
         await peer.apply(scene())
-        before = len(peer.pictures)
+        before, began = len(peer.pictures), time.monotonic()
         for _ in range(60):
             peer.send(scene())
             await asyncio.sleep(1 / 60)
-        assert 3 <= len(peer.pictures) - before <= 8
+        took = time.monotonic() - began  # longer than a second, where much else runs
+        assert 3 <= len(peer.pictures) - before <= 5 * took + 3
 
 
 async def _until(condition: Any, timeout: float = 5.0) -> None:

@@ -25,6 +25,9 @@ class SourceClock:
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
+        self.reported: tuple[int, float] | None = None
+        """An RTP timestamp of the source, and when that was by the source's own clock, in seconds
+        since 1970: as its last sender report has it."""
         self._offset: float | None = None
         self._observed = 0.0
 
@@ -35,6 +38,10 @@ class SourceClock:
         if self._offset is not None:
             offset = min(offset, self._offset + DRIFT * max(0.0, now - self._observed))
         self._offset, self._observed = offset, now
+
+    def report(self, timestamp: int, ntp: int) -> None:
+        """A sender report of the source (RFC 3550 section 6.4.1) has come."""
+        self.reported = timestamp, ntp / (1 << 32) - NTP_UNIX_OFFSET
 
     def ntp(self, pts: int) -> int:
         """The 64-bit NTP time at which the frame ``pts`` was captured (arrived, more exactly)."""

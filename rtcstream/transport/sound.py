@@ -167,6 +167,8 @@ class PacedQueue(SoundQueue):
         super().__init__()
         self.on_frame: Callable[[int], None] = lambda position: None
         """Called with the position, in samples, of each frame that is about to be sent."""
+        self.on_sound: Callable[[Sound], None] = lambda sound: None
+        """Called with each frame that is about to be sent, silence too."""
         self.clock = SourceClock(AUDIO_RATE)
         self.held = False
         """Whether what waits is to wait on; another run begins without."""
@@ -233,6 +235,7 @@ class PacedQueue(SoundQueue):
             self.on_frame(position)
         if len(sound) < FRAME:
             sound = np.concatenate([sound, np.zeros((FRAME - len(sound), 2), np.int16)])
+        self.on_sound(sound)
         return to_frame(sound, pts)
 
 
