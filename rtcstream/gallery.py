@@ -56,7 +56,7 @@ def _files(folder: Path) -> Handler:
 
     async def file(request: web.Request) -> web.StreamResponse:
         path = folder / request.match_info["file"]
-        with suppress(ValueError):  # a NUL in it
+        with suppress(OSError, ValueError):  # too long, or with a NUL in it
             if path.parent == folder and path.is_file():
                 return web.FileResponse(path)
         raise web.HTTPNotFound
