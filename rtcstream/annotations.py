@@ -2,6 +2,8 @@
 
 import dataclasses
 import enum
+import functools
+import operator
 import types
 import typing
 from collections import abc
@@ -178,7 +180,7 @@ def output(hint: Any) -> Output:
 
 
 def _item(hint: Any) -> Output:
-    if hint is type(None):
+    if hint in _NOTHING:
         return Output()
     inner, optional = optional_of(hint)
     rated = _rated(inner)
@@ -233,7 +235,7 @@ def _result(hint: Any) -> ResultSlot:
     _check_result(inner)
     if label is not None and metadata(hint):  # Annotated[T | None, Label("words")]
         optional = optional or optional_of(get_args(hint)[0])[1]
-    return ResultSlot(label.text if label else None, optional)
+    return ResultSlot(label.text if label else None, optional or inner in _NOTHING)
 
 
 def _check_result(hint: Any) -> None:
@@ -263,7 +265,7 @@ def _check_result(hint: Any) -> None:
         for argument in get_args(hint):
             if argument is not Ellipsis:
                 _check_result(argument)
-    elif origin is np.ndarray or origin is Literal:
+    elif origin is np.ndarray or hint is np.ndarray or origin is Literal:
         return
     elif isinstance(origin or hint, type) and not _sendable(origin or hint):
         raise ValueError(
@@ -277,6 +279,8 @@ _RETURNED = "`-> Image`, `-> tuple[Image, T]` with results, or `-> T`"
 _MEDIA_MARKS = (PixelFormat, AudioFormat, ChunkFormat)
 _PARAMETERS_MARKS = (Range, MaxSize, Block, Rate, Channels, Limit, Turn)
 _GENERATORS = (abc.Generator, abc.AsyncGenerator)
+_NOTHING = (None, types.NoneType)
+"""None as it stands in ``collections.abc``'s and builtin generics, and as ``typing`` has it."""
 
 _ITERATORS = (
     *(abc.Iterator, abc.Iterable, abc.Generator),
@@ -291,8 +295,22 @@ def hints_of(function: Any, name: str) -> dict[str, Any]:
         found = typing.get_type_hints(function, include_extras=True)
     except (AttributeError, TypeError, ValueError, SyntaxError, NameError):
         found = _hints_one_by_one(function, name)
-    # Of `type Photo = Image` (PEP 695) the type.
-    return {place: getattr(hint, "__value__", hint) for place, hint in found.items()}
+    return {place: _meant(hint) for place, hint in found.items()}
+
+
+def _meant(hint: Any) -> Any:
+    """Of `type Photo = Image` (PEP 695) the type, also within another: `Iterator[Photo]`."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if type(hint).__name__ == "TypeAliasType":
+        return _meant(hint.__value__)
+    if type(origin).__name__ == "TypeAliasType":
+        return _meant(origin.__value__[arguments])
+    meant = tuple(map(_meant, arguments))
+    if all(one is other for one, other in zip(meant, arguments, strict=True)):
+        return hint
+    if origin is types.UnionType:
+        return functools.reduce(operator.or_, meant)
+    return origin[meant]
 
 
 def _hints_one_by_one(function: Any, name: str) -> dict[str, Any]:

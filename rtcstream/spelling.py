@@ -101,10 +101,9 @@ def _shown_value(value: Any) -> str:
 
 
 def is_type(hint: Any) -> bool:
-    """Whether it can be an annotation: a type, or what ``typing`` makes of types."""
-    return isinstance(hint, type) or type(hint).__module__ in (
-        *("typing", "typing_extensions", "types"),
-    )
+    """Whether it can be an annotation: a type, None, or what ``typing`` makes of types."""
+    kinds = ("typing", "typing_extensions", "types")
+    return hint is None or isinstance(hint, type) or type(hint).__module__ in kinds
 
 
 def no_type(hint: Any, place: str = "{}", otherwise: str = "") -> str | None:

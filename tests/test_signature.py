@@ -5,7 +5,8 @@ Most functions are given as a line of source, as their authors write them.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -64,6 +65,8 @@ def test_pictures_in_and_out(source: str, expected: tuple[Any, ...]) -> None:
         ("-> tuple[av.VideoFrame, str | None]", "frame", [(None, True)]),
         ("-> tuple[Image, list[Box]] | None", "bgr24?", [(None, False)]),
         ("-> tuple[Image, NDArray[np.float64]]", "bgr24", [(None, False)]),
+        ("-> tuple[Image, np.ndarray]", "bgr24", [(None, False)]),
+        ("-> tuple[Image, None]", "bgr24", [(None, True)]),
         (
             "-> tuple[Image, Annotated[float, Label('a')], str, Annotated[int | None, Label('b')]]",
             "bgr24",
@@ -76,6 +79,7 @@ def test_pictures_in_and_out(source: str, expected: tuple[Any, ...]) -> None:
                 *("dict[str, Any]", "list[Any]", "list[dict[str, float]]", "tuple[int, ...]"),
                 *("Box", "list[Box]", "Found", "Counted", "int | str"),
                 *("Sequence[Box]", "Pair", "list[tuple[str, Box]]", "tuple[()]", "list", "tuple"),
+                *("dict[str, np.ndarray]", "list[np.ndarray]", "dict[str, None]", "list[None]"),
             )
         ),
     ],
@@ -136,16 +140,37 @@ def test_the_order_of_parameters(parameters: str, image_positional: bool) -> Non
     assert found.media_positional == image_positional
 
 
+@pytest.mark.parametrize("of", [Iterator, typing.Iterator])
+def test_what_yields_nothing(of: Any) -> None:
+    """None is the same in `Iterator[None]` wherever the iterator is from: there is nothing to
+    send."""
+
+    def f() -> Any:
+        yield
+
+    f.__annotations__ = {"return": of[None]}
+    out = read(f).out
+    assert (out.generator, out.kinds, out.results) == (True, [], ())
+
+
 def test_a_type_by_another_name() -> None:
-    """What `type Photo = Image` makes is the type that it stands for."""
+    """What `type Photo = Image` makes is the type that it stands for, also within another."""
     extensions = pytest.importorskip("typing_extensions")
+    name = extensions.TypeAliasType
+    photo: Any = name("photo", Image)
+    still: Any = name("still", photo)
+    text: Any = extensions.TypeVar("text")
+    pair: Any = name("pair", tuple[photo, text], type_params=(text,))
+    size: Any = name("size", int)
 
-    def f(image: Any) -> Any: ...
+    def f(image: Any, size: Any = 3) -> Any: ...
 
-    photo = extensions.TypeAliasType("photo", Image)
-    f.__annotations__ = {"image": photo, "return": photo}
-    found = read(f)
-    assert (found.picture_in, found.out.picture) == ("bgr24", "bgr24")
+    for returned, results in ((photo, 0), (photo | None, 0), (pair[str], 1), (still, 0)):
+        given = {"image": still, "size": Annotated[size, Range(1, 9)], "return": returned}
+        f.__annotations__ = given
+        found = read(f)
+        assert (found.picture_in, found.out.picture) == ("bgr24", "bgr24")
+        assert (len(found.out.results), found.controls[0].maximum) == (results, 9)
 
 
 def test_annotations_that_are_strings() -> None:
