@@ -142,7 +142,9 @@ const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 function keepThePage() {
   for (const type of ["dragover", "drop"]) {
     addEventListener(type, (event) => {
-      if (!/** @type {Element} */ (event.target).matches("input")) event.preventDefault();
+      const { target, dataTransfer } = /** @type {DragEvent} */ (event);
+      const taken = target instanceof HTMLInputElement && target.type === "file"; // a text may be one's own node
+      if (dataTransfer?.types.includes("Files") && !taken) event.preventDefault();
     });
   }
 }
