@@ -66,10 +66,10 @@ export class Lifecycle {
       await this.#admitted(session.signal);
     } catch (error) {
       // Who has been told to wait goes on waiting, as after a loss.
-      if (this.#waits && !isFinal(error) && this.#session === session) await this.#reconnect(session, error);
-      else void this.#end(session, error, false);
+      if (this.#waits && !isFinal(error) && this.#session === session) return this.#reconnect(session, error, false);
+      void this.#end(session, error, false);
       // What broke first is the reason; what stopping broke in turn is not.
-      if (!this.#began) throw session.signal.reason;
+      throw session.signal.reason;
     }
   }
 
@@ -129,10 +129,13 @@ export class Lifecycle {
   async #awaitSource(signal, seconds) {
     if (!this.#waits) this.#emit("source", { ended: this.#seen });
     this.#waits = true;
+    const before = await this.#signaling.describe();
+    let now;
     do {
       await this.pause.wait(1000 * seconds, signal);
       this.#giveUp = performance.now() + GIVE_UP_MS; // who is told to wait has a server
-    } while ((await this.#signaling.describeAnew()).source === false);
+      sameStream(before, (now = await this.#signaling.describeAnew()));
+    } while (now.source === false);
   }
 
   /** @param {AbortSignal} signal */
@@ -238,8 +241,9 @@ export class Lifecycle {
   /**
    * @param {AbortController} lost
    * @param {unknown} error
+   * @param {boolean} [tell] what has failed in the end; or else it is thrown
    */
-  async #reconnect(lost, error) {
+  async #reconnect(lost, error, tell = true) {
     const before = await this.#signaling.describe();
     this.#giveUp = performance.now() + GIVE_UP_MS;
     this.#signaling.retries = true;
@@ -269,7 +273,10 @@ export class Lifecycle {
       } catch (cause) {
         error = signal.aborted ? signal.reason : cause;
         if (!navigator.onLine) this.#giveUp = performance.now() + GIVE_UP_MS; // it is not the server that is away
-        if (isFinal(error) || performance.now() > this.#giveUp) return this.#end(session, error, true);
+        if (!isFinal(error) && performance.now() <= this.#giveUp) continue;
+        void this.#end(session, error, tell);
+        if (tell) return;
+        throw error;
       }
     }
   }

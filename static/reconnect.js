@@ -154,16 +154,20 @@ export class Pause {
    */
   async wait(milliseconds, signal) {
     signal.throwIfAborted();
-    await new Promise((resolve, reject) => {
-      const timer = setTimeout(resolve, this.#early ? 0 : milliseconds);
-      this.#early = false;
-      this.#end = () => resolve(clearTimeout(timer));
-      signal.addEventListener("abort", () => {
-        clearTimeout(timer);
-        reject(signal.reason);
+    const over = new AbortController(); // or each wait of a long session would leave its listener there
+    let timer = 0;
+    try {
+      await new Promise((resolve, reject) => {
+        timer = setTimeout(resolve, this.#early ? 0 : milliseconds);
+        this.#early = false;
+        this.#end = () => resolve(null);
+        signal.addEventListener("abort", () => reject(signal.reason), { signal: over.signal });
       });
-    });
-    this.#end = null;
+    } finally {
+      clearTimeout(timer);
+      over.abort();
+      this.#end = null;
+    }
   }
 
   cut() {

@@ -1,12 +1,13 @@
 """A shared stream on its page: one sends, the others watch, and the controls are everybody's."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from rtcstream import Image, Live, Stream
 from rtcstream.examples import broadcast
@@ -124,6 +125,68 @@ async def test_nobody_is_sending_yet(serve: Serve, pages: Pages) -> None:
         await viewer.click("#start")
         await expect(viewer.locator("#status")).to_have_text("Ready")
         await source.click("#start")
+
+
+WAITS = """async () => {
+  const { RtcStream } = await import("./static/rtcstream.js");
+  window.own = new RtcStream();
+  window.told = [];
+  for (const type of ["source", "reconnecting", "failure"]) own.on(type, () => told.push(type));
+  const end = (error) => told.push(error.code);
+  own.start({ watch: true, reconnect: true }).then(() => told.push("started"), end);
+}"""
+
+
+async def test_how_waiting_for_a_source_ends(serve: Serve, pages: Pages) -> None:
+    """A page of one's own that is told to wait learns how that ends from its `start()`, once: that
+    it was stopped while the server was away, and that another program came back."""
+    pages.expect_error("/session.*status of 409")
+    pages.expect_error("stream.json")
+    answers: list[str] = []
+
+    async def answer(route: Route) -> None:
+        if answers:
+            await route.fulfill(body=answers[0], content_type="application/json")
+        else:
+            await route.abort()
+
+    async with serve(Stream(loopback, shared=True)) as url:
+        for stopped in (True, False):
+            page = await visit(pages, url)
+            await page.evaluate(WAITS)
+            await until(page, "told.length")
+            if stopped:
+                await page.route("**/stream.json", answer)
+                await until(page, "told.includes('reconnecting')")
+                await page.evaluate("own.stop()")
+            else:
+                description = await page.evaluate("own.describe()")
+                answers.append(json.dumps({**description, "name": "another", "source": True}))
+                await page.route("**/stream.json", answer)
+            end = "stopped" if stopped else "changed"
+            await until(page, f"told.at(-1) === '{end}'")
+            assert "failure" not in await page.evaluate("told")
+
+
+async def test_a_pause_that_is_cut(serve: Serve, pages: Pages) -> None:
+    """To try at once counts for the next pause, where there is none just now: also after one that
+    was given up."""
+    async with serve(Stream(loopback)) as url:
+        page = await visit(pages, url)
+        waited = await page.evaluate(
+            """async () => {
+              const pause = new (await import("./static/reconnect.js")).Pause();
+              const stopped = new AbortController();
+              const given = pause.wait(60_000, stopped.signal).catch((reason) => reason);
+              stopped.abort("stopped");
+              const reason = await given;
+              pause.cut();
+              const since = performance.now();
+              await pause.wait(5000, new AbortController().signal);
+              return [reason, performance.now() - since];
+            }"""
+        )
+        assert waited[0] == "stopped" and waited[1] < 1000
 
 
 async def test_somebody_sends_already(serve: Serve, pages: Pages) -> None:
