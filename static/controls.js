@@ -325,6 +325,7 @@ class Control {
     this.#sending = new AbortController();
     const { signal } = this.#sending;
     const answer = (this.#answer = this.#upload(name, file, far, signal));
+    if (!answer) this.value = null; // that was the last session's
     this.#show();
     if (!answer) return this.complain("It is uploaded when the session starts.", true);
     this.complain("Uploading…", true);

@@ -222,3 +222,28 @@ async def test_everybodys_file_is_left_alone(serve: Serve, pages: Pages, tmp_pat
         assert "PUT" not in puts and seen[-1] == "two.txt"
         await stop(first)
         await stop(second)
+
+
+async def test_another_file_after_stop(serve: Serve, pages: Pages, tmp_path: Path) -> None:
+    """What is chosen between two sessions is what is shown, and what the next one gets."""
+    chosen: list[str] = []
+    seen: list[str | None] = []
+
+    def read(image: Image, clip: File | None = None) -> Image:
+        seen.append(None if clip is None else clip.name)
+        return image
+
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(name)
+    async with serve(Stream(read)) as url:
+        page = await visit(pages, url)
+        chooser = page.locator('[data-control="clip"] input')
+        shown = page.locator('[data-control="clip"] output')
+        for name in ("one.txt", "two.txt"):
+            chosen.append(name)
+            await chooser.set_input_files(tmp_path / name)
+            await expect(shown).to_have_text(f"{name} 7 bytes")
+            await start(page)
+            await until(lambda: seen[-1] == chosen[-1])
+            await stop(page)
+            await expect(shown).to_have_text(f"{name} 7 bytes")
