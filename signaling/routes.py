@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler
 from .body import read_chunks, read_text
 from .events import send_events
 from .negotiator import Negotiator, identity_of
-from .openapi import OPENAPI_SECURITY, described, paths_of
+from .openapi import ANYBODY, OPENAPI_SECURITY, described, paths_of
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
 from .problem import Problem, session_not_found
 from .sdpfrag import FragmentError, parse_fragment
@@ -32,7 +32,6 @@ GALLERY = web.AppKey("rtcstream_gallery", bool)
 SDP = "application/sdp"
 SDPFRAG = "application/trickle-ice-sdpfrag"
 
-ANYBODY: Sequence[Mapping[str, Sequence[str]]] = ({},)
 NO_CACHE = {"Cache-Control": "no-cache"}  # ask each time; ETag makes asking cheap
 PAGE_HEADERS = NO_CACHE | {
     "Content-Security-Policy": (
