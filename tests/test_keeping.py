@@ -1,7 +1,9 @@
 """What is kept for who may come back, and the room that it takes: how much, and how long."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import pytest
 
@@ -101,30 +103,27 @@ async def test_instances_are_bounded_by_the_limit(counting: type[Counts]) -> Non
         assert peer.session is not None and peer.session.state == {"pictures": 1}
 
 
+def keepsake(name: str, given_up: list[str]) -> Keepsake:
+    """What is kept of a session of this name, whose worker says when it is given up."""
+    worker: Any = SimpleNamespace(give_up=lambda: given_up.append(name))
+    return Keepsake({}, [worker, None], Peer(None, {}), {name})
+
+
 async def test_keepsakes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more than are kept, the one that was lost first is given up."""
     monkeypatch.setattr(resuming, "MOST_KEPT", 3)
-    keeper, given_up = Keeper(), []
-
-    class Worker:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def give_up(self) -> None:
-            given_up.append(self.name)
-
-    nobody = Peer(None, {})
+    keeper, nobody = Keeper(), Peer(None, {})
+    given_up: list[str] = []
     for name in "abcde":
-        worker: Any = Worker(name)
-        keeper.keep(Keepsake({}, [worker, None], nobody, {name}))
+        keeper.keep(keepsake(name, given_up))
     assert given_up == ["a", "b"] and len(keeper) == 3
     assert keeper.take("a", nobody) is None
     assert keeper.take("d", nobody) is not None
     assert keeper.take("d", nobody) is None
     keeper.close()
     assert given_up == ["a", "b", "c", "e"]
-    keeper.keep(Keepsake({}, [worker], nobody, {"f"}))
-    assert given_up[-1] == "e" and len(given_up) == 5
+    keeper.keep(keepsake("f", given_up))
+    assert given_up[-1] == "f" and len(given_up) == 5
 
 
 async def test_instances_are_bounded_by_a_limit_that_streams_share(
@@ -150,33 +149,18 @@ async def test_instances_are_bounded_by_a_limit_that_streams_share(
         assert peer.session is not None and peer.session.state == {"pictures": 1}
 
 
-def test_of_all_that_share_the_one_lost_first_gives_way() -> None:
+async def test_of_all_that_share_the_one_lost_first_gives_way() -> None:
     """Whichever stream's it is; and of streams with room of their own none."""
-
-    class Room:
-        """What an `Admission` is here."""
-
-    class Worker:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def give_up(self) -> None:
-            given_up.append(self.name)
-
-    async def main() -> None:
-        room = Room()
-        keepers = [Keeper(room), Keeper(room), Keeper(Room())]
-        for index, name in [(1, "a"), (0, "b"), (2, "c"), (0, "d"), (1, "e")]:
-            worker: Any = Worker(name)
-            keepers[index].keep(Keepsake({}, [worker], Peer(None, {}), {name}))
-        keepers[0].bound_instances(2)
-        assert given_up == ["a", "b"]
-        keepers[1].bound_instances(0)
-        assert sorted(given_up) == ["a", "b", "d", "e"]
-        assert [len(each) for each in keepers] == [2, 2, 1]
-        for each in keepers:
-            each.close()
-
+    room: WeakSet[Keeper] = WeakSet()
+    keepers = [Keeper(room), Keeper(room), Keeper()]
     given_up: list[str] = []
-    asyncio.run(main())
+    for index, name in [(1, "a"), (0, "b"), (2, "c"), (0, "d"), (1, "e")]:
+        keepers[index].keep(keepsake(name, given_up))
+    keepers[0].bound_instances(2)
+    assert given_up == ["a", "b"]
+    keepers[1].bound_instances(0)
+    assert sorted(given_up) == ["a", "b", "d", "e"]
+    assert [len(each) for each in keepers] == [2, 2, 1]
+    for each in keepers:
+        each.close()
     assert sorted(given_up) == ["a", "b", "c", "d", "e"]
