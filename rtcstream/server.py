@@ -345,11 +345,7 @@ def _rooted(
     names = [*options.cors_origins, options.host, socket.gethostname()]
     hosts = trusted_hosts([*names, f"{socket.gethostname()}.local"])
     # Both the Host that came and the one that a proxy tells of: many pass on what clients tell.
-    application.middlewares[0:0] = [
-        *(hosts, guards[0], hosts),
-        *guards[1:],
-        not_found(application),
-    ]
+    application.middlewares[0:0] = [hosts, guards[0], hosts, *guards[1:], not_found(application)]
     return application
 
 
