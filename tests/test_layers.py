@@ -94,6 +94,7 @@ LADDER = [
     Room("not_found", "aiohttp"),
     Room("certificate", "cryptography"),
     Room("server", "aiohttp uvloop"),
+    Room("child_session"),
     Room("child", "numpy"),
     Room("stream", "aiohttp"),
     Room("testing", "aiohttp aiortc av numpy"),
