@@ -93,6 +93,7 @@ LADDER = [
     Room("network"),
     Room("not_found", "aiohttp"),
     Room("certificate", "cryptography"),
+    Room("http_log", "aiohttp"),
     Room("server", "aiohttp uvloop"),
     Room("child_session"),
     Room("child", "numpy"),
