@@ -138,9 +138,8 @@ export class RtcStream extends EventTarget {
 
   /** Begins a turn of speech, or ends it and lets the function answer: push to talk. @param {boolean} on */
   turn(on) {
-    const channel = this.#channel;
+    this.#channel.send({ type: "turn", on });
     this.#life.hush.press(on);
-    channel.send({ type: "turn", on });
   }
 
   /**
