@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol, Unpack
+from typing import ClassVar, Protocol, Unpack
 
 import pytest
 from aiohttp import web
@@ -16,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from rtcstream.vad import Energy
 from tests import browser
+from tests.counting import Counts
 from tests.leaks import no_leaks
 
 
@@ -123,6 +124,16 @@ def serve() -> Serve:
 def leaks() -> Leaks:
     """Fails the test for tasks, threads and descriptors left behind: `async with leaks():`."""
     return no_leaks
+
+
+@pytest.fixture
+def counting() -> type[Counts]:
+    """The class that counts pictures, with a log of its own."""
+
+    class Counting(Counts):
+        log: ClassVar = []
+
+    return Counting
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakSet
 
 import pytest
@@ -18,14 +18,6 @@ from tests.test_endings import offering
 from tests.waiting import until
 
 ICE = IceOptions(addresses=LOOPBACK)
-
-
-@pytest.fixture
-def counting() -> type[Counts]:
-    class Counting(Counts):
-        log: ClassVar = []
-
-    return Counting
 
 
 async def test_the_room_of_one_that_is_negotiated(counting: type[Counts]) -> None:
