@@ -138,8 +138,9 @@ export class RtcStream extends EventTarget {
 
   /** Begins a turn of speech, or ends it and lets the function answer: push to talk. @param {boolean} on */
   turn(on) {
-    this.#channel.send({ type: "turn", on });
-    this.#life.hush.press(on);
+    const channel = this.#channel;
+    this.#life.hush.press(on); // at once, also where the word does not arrive
+    channel.send({ type: "turn", on });
   }
 
   /**
