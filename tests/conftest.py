@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol, Unpack
 
+import aiohttp
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, async_playwright
@@ -124,6 +125,13 @@ def serve() -> Serve:
 def leaks() -> Leaks:
     """Fails the test for tasks, threads and descriptors left behind: `async with leaks():`."""
     return no_leaks
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """A browser without a page: it keeps cookies, of addresses too."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield session
 
 
 @pytest.fixture
