@@ -31,7 +31,6 @@ _ALIASES = {
     "AudioChunk": AudioChunk,
     "VideoChunk": VideoChunk,
 }
-_TYPING = ("typing", "typing_extensions", "types")
 _OURS = (Box, Keypoints, Mask, Plot, Tag, Text)
 _OPTIONS = {Range: "Range(1, 20)", Label: "Label('Words')", MaxSize: "MaxSize(1 << 20)"}
 """Those of a control, each with an example."""
@@ -105,7 +104,9 @@ def _shown_value(value: Any) -> str:
 
 def is_type(hint: Any) -> bool:
     """Whether it can be an annotation: a type, or what ``typing`` makes of types."""
-    return isinstance(hint, type) or type(hint).__module__ in _TYPING
+    return isinstance(hint, type) or type(hint).__module__ in (
+        *("typing", "typing_extensions", "types"),
+    )
 
 
 def no_type(hint: Any, place: str = "{}", otherwise: str = "") -> str | None:
