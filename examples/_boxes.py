@@ -17,12 +17,13 @@ MOST = 300
 class Found:
     """Things in a picture: ``boxes`` (n, 4) with left, top, right and bottom in pixels, ``scores``
     (n,) in 0..1 and ``classes`` (n,), by number; ``one_based`` where that was from 1, as
-    TensorFlow has it."""
+    TensorFlow has it; ``known`` is how many classes the network knows, where it shows."""
 
     boxes: Any
     scores: Any
     classes: Any
     one_based: bool = False
+    known: int | None = None
 
     def __getitem__(self, which: Any) -> "Found":
         return replace(
@@ -122,7 +123,8 @@ def _ready(named: Mapping[str, Any], width: int, height: int) -> Found:
 def _best(boxes: Any, scores: Any) -> Found:
     """For each box the class of the highest score."""
     classes = scores.argmax(axis=1)
-    return Found(boxes, scores[np.arange(len(scores)), classes], classes)
+    best = scores[np.arange(len(scores)), classes]
+    return Found(boxes, best, classes, known=scores.shape[1])
 
 
 def _corners(boxes: Any) -> Any:

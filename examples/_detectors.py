@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from rtcstream import Box
-from rtcstream.examples._boxes import decode, has_grid, letterbox, survivors
+from rtcstream.examples._boxes import Found, decode, has_grid, letterbox, survivors
 from rtcstream.examples._faces import Faces
 from rtcstream.examples._models import INSTALL, Missing, Network, Shared, Tell, options
 
@@ -67,7 +67,7 @@ class Detector:
         scores = found.scores.clip(0, 1)  # rounding may go beyond
         corners = np.clip(found.boxes / scale, 0, [width, height, width, height])
         return [
-            Box(left, top, right - left, bottom - top, self._name(number, found.one_based), score)
+            Box(left, top, right - left, bottom - top, self._name(number, found), score)
             for (left, top, right, bottom), number, score in zip(
                 corners.tolist(), found.classes.tolist(), scores.tolist(), strict=True
             )
@@ -87,11 +87,12 @@ class Detector:
         """How many classes it has, where that is known."""
         return len(self._names) or None
 
-    def _name(self, number: int, one_based: bool) -> str:
+    def _name(self, number: int, found: Found) -> str:
         names = self._names
-        if not names and one_based and number + 1 not in UNUSED:
+        if not names and found.one_based and number + 1 not in UNUSED:
             number -= sum(each <= number for each in UNUSED)
-        names = names or COCO
+        if found.known is None or found.known >= len(COCO):  # with fewer it has classes of its own
+            names = names or COCO
         return names[number] if 0 <= number < len(names) else f"class {number}"
 
 

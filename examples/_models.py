@@ -34,7 +34,7 @@ def packaged(distribution: str, path: str) -> Path:
 def options() -> argparse.Namespace:
     """What follows ``--`` on the command line. Raises SystemExit, after a line that says why."""
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    for name in ("--model", "--classes", "--video"):
+    for name in ("--model", "--classes", "--segmenter", "--video"):
         parser.add_argument(name, type=_file, metavar="FILE")
     parser.add_argument("--boxes", type=Path, metavar="FILE")
     return parser.parse_known_args(sys.argv[1:])[0]
@@ -71,7 +71,8 @@ class Shared(Generic[T]):
 
 
 class Network:
-    """An ``.onnx`` file, run by onnxruntime, on an NVIDIA GPU where it can; or else by OpenCV.
+    """An ``.onnx`` file, run by onnxruntime, on an NVIDIA GPU where it can; or else by OpenCV, as
+    ``.tflite`` files always are.
 
     Raises FileNotFoundError, or what they say of a file that they cannot read.
     """
@@ -85,11 +86,13 @@ class Network:
         self.takes_bytes = False
         self._session: Any = None
         self._lock = threading.Lock()
+        if path.suffix == ".tflite":
+            self._run_by_opencv(cv2.dnn.readNetFromTFLite(str(path)))
+            return
         try:
             import onnxruntime
         except ImportError:
-            self._net = cv2.dnn.readNetFromONNX(str(path))
-            self._names = list(self._net.getUnconnectedOutLayersNames())
+            self._run_by_opencv(cv2.dnn.readNetFromONNX(str(path)))
             return
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3  # not what it thinks of how the network was exported
@@ -101,6 +104,10 @@ class Network:
         self.inputs = {each.name: each.shape for each in self._session.get_inputs()}
         self.takes_bytes = self._session.get_inputs()[0].type == "tensor(uint8)"
         self._names = [each.name for each in self._session.get_outputs()]
+
+    def _run_by_opencv(self, net: Any) -> None:
+        self._net = net
+        self._names = list(net.getUnconnectedOutLayersNames())
 
     def __call__(self, *arrays: Any) -> dict[str, Any]:
         """Its outputs by name, for its inputs in their order; from any thread."""

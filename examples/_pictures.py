@@ -9,8 +9,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from . import broadcast, custom_page, mounted, privacy, talking_mirror, webcam_filter
-from ._drawings import drawings
+from . import (
+    background_blur,
+    broadcast,
+    custom_page,
+    mounted,
+    privacy,
+    talking_mirror,
+    webcam_filter,
+)
+from ._drawings import drawings, somebody
 from .motion import Motion
 
 HERE = Path(__file__).parent / "pictures"
@@ -50,7 +58,9 @@ def pictures() -> dict[str, Any]:
     motion = Motion()
     motion(scene(balloon=360))
     halves = np.hstack([mounted.negative(image)[:, :320], mounted.sepia(image)[:, 320:]])
+    room = background_blur.blurred(image, np.zeros((HEIGHT, WIDTH), np.float32), 3)
     return {
+        "background_blur": somebody(room),
         "webcam_filter": webcam_filter.webcam_filter(image.copy(), "cartoon", 5),
         "loopback": image,
         "motion": motion(image.copy())[0],

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from skimage import data as photographs
 
 from rtcstream import Box
+from rtcstream.examples._models import Missing
+from rtcstream.examples._people import INSTALL, weights
 from tests.browser import FPS, HEIGHT, WIDTH
 
 _photographs: Any = photographs  # not annotated
@@ -22,6 +24,10 @@ SAYS = "Region-based segmentation"
 """What ``heading`` says."""
 HEADING = Box(5, 221, 480, 38)
 """And where."""
+PERSON = [FACE, Box(170, 290, 170, 150)]
+"""Where in ``astronaut`` nothing but her is: face and chest."""
+ROOM = [Box(85, 10, 100, 160), Box(420, 10, 130, 200)]
+"""And where nothing of her is: a flag, and a model of the shuttle."""
 ROWS = slice(int(FACE.y), int(FACE.y + FACE.height))
 COLUMNS = slice(int(FACE.x), int(FACE.x + FACE.width))
 
@@ -72,10 +78,30 @@ def detail(picture: NDArray[Any]) -> float:
     return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
 
 
+def part(picture: NDArray[Any], box: Box) -> NDArray[Any]:
+    """What of a picture is in a box."""
+    left, top = int(box.x), int(box.y)
+    return picture[top : top + int(box.height), left : left + int(box.width)]
+
+
+def sharpness(picture: NDArray[Any]) -> float:
+    """The mean energy of what is finer than about ten pixels."""
+    levels = picture.astype(np.float32)
+    return float(np.square(levels - cv2.GaussianBlur(levels, (0, 0), 3)).mean())
+
+
 def _has(distribution: str) -> bool:
     try:
         metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _has_people() -> bool:
+    try:
+        weights()
+    except Missing:
         return False
     return True
 
@@ -86,3 +112,4 @@ needs_faces = pytest.mark.skipif(
 needs_text = pytest.mark.skipif(
     not _has("rapidocr-onnxruntime"), reason="no reader: pip install 'rtcstream[models]'"
 )
+needs_people = pytest.mark.skipif(not _has_people(), reason=f"no weights: {INSTALL}")

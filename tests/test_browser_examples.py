@@ -28,7 +28,7 @@ def is_filter(target: Any) -> bool:
 EXAMPLES: dict[str, Named] = {name: load(name) for name in example_names()}
 STREAMS = [name for name, each in EXAMPLES.items() if isinstance(each.target, Stream)]
 # Those of sound, and generators, are in test_browser_sound.py; these in test_browser_models.py.
-OF_MODELS = {"object_detection", "face_blur", "read_text", "track_object"}
+OF_MODELS = {"background_blur", "object_detection", "face_blur", "read_text", "track_object"}
 FILTERS = [n for n in STREAMS if is_filter(EXAMPLES[n].target) and n not in OF_MODELS]
 
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from rtcstream.examples import (
+    background_blur,
     detect_in_file,
     face_blur,
     object_detection,
@@ -21,13 +22,18 @@ from tests.footage import Watch, heard, start, stop, until, visit
 from tests.photographs import (
     FACE,
     HEADING,
+    PERSON,
+    ROOM,
     SAYS,
     astronaut,
     detail,
     heading,
     is_near,
     needs_faces,
+    needs_people,
     needs_text,
+    part,
+    sharpness,
     write_still,
 )
 
@@ -78,6 +84,24 @@ async def test_a_face_is_hidden(serve: Serve, pages: Pages, portrait: Path) -> N
         assert max(detail(frame.picture) for frame in frames) < 0.4 * detail(astronaut())
         shown = frames[-1].picture
         assert float(np.abs(shown[300:].astype(int) - astronaut()[300:]).mean()) < 20
+        await stop(page)
+
+
+@needs_people
+async def test_the_room_is_hidden(serve: Serve, pages: Pages, portrait: Path) -> None:
+    """From the first picture on the room behind is blurred; whoever is in front of it is sharp."""
+    image = astronaut()
+    async with serve(background_blur.stream) as url:
+        page = await visit(pages, url, setup=Setup(camera=portrait))
+        watch = await Watch.on(page, size=(640, 480))
+        await start(page)
+        frames = await watch.at_least(40)
+        for box in ROOM:
+            sharpest = max(sharpness(part(frame.picture, box)) for frame in frames)
+            assert sharpness(part(image, box)) > 15 * sharpest
+        for box in PERSON:
+            shown, before = part(frames[-1].picture, box), part(image, box)
+            assert sharpness(shown) > 0.5 * sharpness(before)
         await stop(page)
 
 

@@ -139,10 +139,10 @@ NETWORKS: list[tuple[Callable[[Path], Path], list[str], str]] = [
     (yolo8, [], "red"),
     (yolo5, ["rouge", "bleu"], "rouge"),
     (yolo_end_to_end, [], "person"),
-    (yolox, [], "person"),
+    (yolox, [], "class 0"),  # two classes are not those of COCO
     (tensorflow_ssd, [], "cat"),
     (plain_ssd, ["red", "blue"], "red"),
-    (detr, [], "person"),
+    (detr, [], "class 0"),
     (rt_detr, [], "person"),
 ]
 

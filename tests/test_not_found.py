@@ -14,7 +14,10 @@ from rtcstream.server import ServerOptions, listening
 
 BROWSER = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate"}
 PROBLEM = "application/problem+json"
-OUTSIDE = ("static/%2e%2e/gallery.py", "static/..%2fgallery.py", "gallery/%00", "static/")
+OUTSIDE = (
+    *("static/%2e%2e/gallery.py", "static/..%2fgallery.py", "static/"),
+    *("gallery/%00", "gallery/" + "x" * 300),
+)
 
 
 def flip(image: Image) -> Image:
