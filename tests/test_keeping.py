@@ -79,16 +79,23 @@ async def test_an_answer_that_got_lost_of_a_plain_function() -> None:
             await again.apply(scene(160, 120))
 
 
-async def test_instances_are_bounded_by_the_limit(counting: type[Counts]) -> None:
-    """With room for one, another visitor takes the memory of an instance that is kept; the state
-    is kept all the same."""
-    one = Stream(counting, concurrency_limit=1).sessions()
+@pytest.mark.parametrize("concurrency_id", [None, "one of these two"])
+async def test_instances_are_bounded_by_the_limit(
+    counting: type[Counts], concurrency_id: str | None
+) -> None:
+    """With room for one, in a stream or in two of one `concurrency_id`, another visitor takes the
+    memory of an instance that is kept; the state is kept all the same."""
+    streams = [
+        Stream(counting, concurrency_limit=1, concurrency_id=concurrency_id) for _ in range(2)
+    ]
+    one, another = (stream.sessions() for stream in streams)
+    two = one if concurrency_id is None else another
     async with testing.connect(one) as peer:
         assert await count(peer) == 1
         assert peer.session is not None
         lost = peer.session.id
         await peer.session.end("the connection was lost", lost=True)
-    async with testing.connect(one) as other:
+    async with testing.connect(two) as other:
         assert await count(other) == 1
         await until(lambda: said(counting) == ["built", "closed", "built"])
     async with testing.connect(one, resume=lost) as peer:
@@ -116,29 +123,6 @@ async def test_keepsakes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given_up == ["a", "b", "c", "e"]
     keeper.keep(keepsake("f", given_up))
     assert given_up[-1] == "f" and len(given_up) == 5
-
-
-async def test_instances_are_bounded_by_a_limit_that_streams_share(
-    counting: type[Counts],
-) -> None:
-    """With room for one in two streams of one `concurrency_id`, a visitor of one takes the memory
-    of an instance that the other keeps, whose state is kept all the same."""
-
-    def with_room() -> Stream:
-        return Stream(counting, concurrency_limit=1, concurrency_id="one of these two")
-
-    stream, another = with_room(), with_room()
-    one, two = stream.sessions(), another.sessions()
-    async with testing.connect(one) as peer:
-        assert await count(peer) == 1
-        assert peer.session is not None
-        lost = peer.session.id
-        await peer.session.end("the connection was lost", lost=True)
-    async with testing.connect(two) as other:
-        assert await count(other) == 1
-        await until(lambda: said(counting) == ["built", "closed", "built"])
-    async with testing.connect(one, resume=lost) as peer:
-        assert peer.session is not None and peer.session.state == {"pictures": 1}
 
 
 async def test_of_all_that_share_the_one_lost_first_gives_way() -> None:
