@@ -48,13 +48,13 @@ async def ask(
         raise NoAnswer("cannot be reached: it does not answer") from None
     except TimeoutError:
         raise NoAnswer(f"has said nothing for {patience:g} seconds") from None
+    except aiohttp.ClientConnectorError as error:
+        raise NoAnswer(f"cannot be reached: {error}") from None
     except (
         aiohttp.ClientPayloadError,
         aiohttp.ClientOSError,
         aiohttp.ServerDisconnectedError,
-    ) as e:
-        if isinstance(e, aiohttp.ClientConnectorError):
-            raise NoAnswer(f"cannot be reached: {e}") from None
+    ):
         where = "in the middle of its answer" if some else "before it answered"
         raise NoAnswer(f"broke off {where}") from None
     except (aiohttp.ClientError, ValueError) as error:  # no address, no HTTP, an endless line

@@ -115,7 +115,7 @@ class Access:
         sign_in = app.router.add_resource("/sign-in")  # which knows where `app` gets mounted
         sign_out = app.router.add_resource("/sign-out")
         if self._tokens is not None:
-            add_paths(app, access_api.paths(server))
+            add_paths(app, access_api.paths(), server)
             app[OPENAPI_SECURITY] = access_api.TOKENS
 
         @web.middleware

@@ -1,14 +1,10 @@
 """The OpenAPI description of signing in: `access`'s own paths, and what the others ask for."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from .signaling.openapi import ANYBODY, Json, Security, content, problems, read
 
-from .signaling.openapi import Json, content, problems, read
+TOKENS: Security = ({"token": ()}, {"cookie": ()})
+"""Where tokens are known: one of them, or the cookie of signing in."""
 
-TOKENS: Sequence[Mapping[str, Sequence[str]]] = ({"token": ()}, {"cookie": ()})
-"""What a request needs one of, where tokens are known: itself, or the cookie of signing in."""
-
-ANYBODY: list[Json] = [{}]
 PAGE = {"type": "string", "pattern": "^<!doctype html>"}
 BACK = {
     "name": "to",
@@ -30,13 +26,13 @@ FORM = {
 }
 
 
-def paths(server: str) -> dict[str, Any]:
-    """The paths of the sign-in page, below ``server``, relative or not."""
-    of_page = read("the page where people sign in", {"200": _page("It"), **problems(403)})
-    of_page["get"] |= {"parameters": [BACK], "security": ANYBODY}
-    of_page["head"] |= {"parameters": [BACK], "security": ANYBODY}
-    found = {"/sign-in": {**of_page, "post": _sign_in()}, "/sign-out": {"post": _sign_out()}}
-    return {name: {"servers": [{"url": server}], **item} for name, item in found.items()}
+def paths() -> Json:
+    """The paths of the sign-in page."""
+    page = content("It", "text/html", PAGE)
+    of_page = read("the page where people sign in", {"200": page, **problems(403)})
+    for operation in of_page.values():
+        operation.update(parameters=[BACK], security=ANYBODY)
+    return {"/sign-in": {**of_page, "post": _sign_in()}, "/sign-out": {"post": _sign_out()}}
 
 
 def _sign_in() -> Json:
@@ -57,10 +53,6 @@ def _sign_out() -> Json:
         "security": ANYBODY,
         "responses": {"303": _redirected("To the sign-in page"), **problems(403, 429)},
     }
-
-
-def _page(what: str) -> Json:
-    return content(what, "text/html", PAGE)
 
 
 def _redirected(where: str) -> Json:

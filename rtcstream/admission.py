@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
+
+from .resuming import Keeper
 
 TICKET_SECONDS = 15.0
 """How long a ticket is good for: the visitor may have to allow the camera first."""
@@ -135,6 +137,8 @@ class Admission:
 
     def __init__(self, limit: int | None = None, clock: Clock | None = None) -> None:
         self.limit = limit
+        self.keepers: WeakSet[Keeper] = WeakSet()
+        """Of the streams that share it."""
         self._given_clock = clock
         self._running: set[Slot] = set()
         self._tickets: dict[str, Place] = {}

@@ -36,7 +36,7 @@ class Echo:
         frames = round((self.WINDOW + self.LATEST) * SPEECH_RATE / FRAME)
         self._sent = deque([np.zeros(FRAME, np.float32)] * frames, maxlen=frames)
         self._left = 0
-        """How many of these frames are there since the last that was not silence."""
+        """Frames after which all of these are silence."""
         self._heard = np.zeros(round(self.WINDOW * SPEECH_RATE), np.float32)
 
     def sent(self, sound: NDArray[np.int16]) -> None:

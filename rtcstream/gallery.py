@@ -1,6 +1,5 @@
 """All examples in one application, each mounted at ``/NAME/``, with a page that shows them."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +51,13 @@ class Gallery:
 
 
 def _files(folder: Path) -> Handler:
-    """Serves the files of a folder, which has no folders in it."""
+    """Serves the files of a folder."""
 
     async def file(request: web.Request) -> web.StreamResponse:
-        path = folder / request.match_info["file"]
-        with suppress(OSError, ValueError):  # too long, or with a NUL in it
-            if path.parent == folder and path.is_file():
-                return web.FileResponse(path)
-        raise web.HTTPNotFound
+        path = signaling.file_in(folder, request.match_info["file"])
+        if path is None:
+            raise web.HTTPNotFound
+        return web.FileResponse(path)
 
     return file
 

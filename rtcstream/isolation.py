@@ -89,16 +89,14 @@ class RemoteCall:
     def open(self) -> None:
         """Have a process ready, with the class built. Raises what its constructor does, and
         WorkerError when processes keep dying of it."""
-        for attempt in range(1, LOADS + 1):
-            try:
+        for _ in range(LOADS):
+            with contextlib.suppress(WorkerLost):  # it has been told
                 self._ensure()
                 return
-            except WorkerLost:  # it has been told
-                if attempt == LOADS:
-                    raise WorkerError(
-                        f"{self.signature.name}(): its worker process died {LOADS} times in a row "
-                        "while it was made ready"
-                    ) from None
+        raise WorkerError(
+            f"{self.signature.name}(): its worker process died {LOADS} times in a row while it was "
+            "made ready"
+        )
 
     def of_picture(self, frame: av.VideoFrame, values: dict[str, Any]) -> Outcome:
         """Call the function with a picture; raises WorkerError, ResultError or WorkerLost."""

@@ -73,7 +73,7 @@ class Sessions:
         self._slots: dict[str, Slot] = {}
         self._negotiating: dict[str, Slot] = {}
         self.runner = runner
-        self._keeper = Keeper(admission)
+        self._keeper = Keeper(admission.keepers)
         self._closing = False
         self.gate = Gate(DEFAULTS)
         """Who is let in, where the application and those around it have no ``GATE``."""

@@ -1,15 +1,12 @@
 """The OpenAPI description of what an operator asks a server: `admin`'s paths."""
 
-from typing import Any
+from .signaling.openapi import ANYBODY, Json, Security, content, file, path, problems, read
 
-from .signaling.openapi import Json, content, file, path, problems, read
-
-ANYBODY: list[Json] = [{}]
-OPERATOR: list[Json] = [{"operator": []}, {"operatorCookie": []}]
+OPERATOR: Security = ({"operator": ()}, {"operatorCookie": ()})
 FLAG = {"type": "object", "additionalProperties": {"const": True}, "minProperties": 1}
 
 
-def paths(*, with_admin: bool) -> dict[str, Any]:
+def paths(*, with_admin: bool) -> Json:
     """The paths, from the server's root; those of the page with an admin token only."""
     found = _of_a_server()
     if with_admin:
@@ -18,7 +15,7 @@ def paths(*, with_admin: bool) -> dict[str, Any]:
         for operation in item.values():
             if isinstance(operation, dict):
                 operation.setdefault("security", ANYBODY)
-    return {name: {"servers": [{"url": "/"}], **item} for name, item in found.items()}
+    return found
 
 
 def _of_a_server() -> Json:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import OrderedDict, deque
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
@@ -33,6 +34,8 @@ class Outbox:
         self._lock = threading.Lock()
         self._flush_due = False
         self._closed = False
+        self._settled = asyncio.Event()
+        """Set when the channel is there, or is to come no more."""
 
     def post(self, message: ServerMessage) -> None:
         """Send a message when its turn comes. Raises MessageError if it cannot be encoded."""
@@ -54,6 +57,7 @@ class Outbox:
     def attach(self, channel: RTCDataChannel) -> None:
         """The page has opened its channel: what waits goes out."""
         self._channel = channel
+        self._settled.set()
         channel.bufferedAmountLowThreshold = self.HIGH_WATER // 2
         channel.on("bufferedamountlow", self._flush)
         self._flush()
@@ -63,13 +67,12 @@ class Outbox:
         with self._lock:
             self._closed = True
             self._waiting.clear()
+        self._settled.set()
 
     async def attached(self, timeout: float) -> None:
         """Wait until the page has opened its channel, or for ``timeout`` seconds."""
-        for _ in range(round(timeout / 0.01)):
-            if self._channel is not None or self._closed:
-                return
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), timeout)
 
     async def drained(self, timeout: float) -> None:
         """Wait until the peer's SCTP has what was posted, or for ``timeout`` seconds."""

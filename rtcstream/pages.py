@@ -14,10 +14,12 @@ NO_WORDS: Mapping[str, str] = {}
 
 
 class PlainPage:
-    """A file of ``static/`` whose ``{{names}}`` are replaced; nothing else can be loaded by it."""
+    """A file of ``static/`` with ``plain.css`` before its own style, and whose ``{{names}}`` are
+    replaced; nothing else can be loaded by it."""
 
     def __init__(self, name: str) -> None:
-        self._template = (STATIC / name).read_text(encoding="utf-8")
+        page, common = ((STATIC / file).read_text(encoding="utf-8") for file in (name, "plain.css"))
+        self._template = page.replace("<style>", f"<style>\n{common}")
         [style] = re.findall(r"<style>(.*?)</style>", self._template, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self._headers = {

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from .types import Peer
 from .worker import Worker
@@ -49,14 +49,13 @@ def is_same(one: Peer, other: Peer) -> bool:
 
 
 class Keeper:
-    """The keepsakes of a stream's lost sessions, each for its time."""
+    """The keepsakes of a stream's lost sessions, each for its time; ``sharing`` are the keepers of
+    streams that have their room together, this one too from now on."""
 
-    def __init__(self, room: object = None) -> None:
+    def __init__(self, sharing: "WeakSet[Keeper] | None" = None) -> None:
         self._kept: list[tuple[Keepsake, asyncio.TimerHandle]] = []
         self._closed = False
-        self._sharing: WeakSet[Keeper] = WeakSet()
-        if room is not None:
-            self._sharing = _sharing.setdefault(room, self._sharing)
+        self._sharing = WeakSet() if sharing is None else sharing
         self._sharing.add(self)
 
     def __len__(self) -> int:
@@ -124,7 +123,3 @@ class Keeper:
         timer.cancel()
         logger.debug("%s was not resumed", sorted(keepsake.names)[0][:6])
         keepsake.give_up()
-
-
-_sharing: WeakKeyDictionary[object, WeakSet[Keeper]] = WeakKeyDictionary()
-"""Of a room that streams share, their keepers."""

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from . import admin
@@ -27,6 +26,7 @@ from .certificate import lan_addresses, self_signed
 from .door import OVERLOAD
 from .errors import CommandError
 from .gate import GATE, Gate
+from .http_log import http_log
 from .limits import DEFAULTS, Limits
 from .negotiator import ICE, NETWORK
 from .network import UdpOptions, opened
@@ -108,15 +108,14 @@ class ServerOptions:
     limits: Limits = DEFAULTS
     drain_timeout: float = 0.0
     admin_token: str | None = None
+    udp_port: int | None = None
+    udp_ports: tuple[int, int] | None = None
+    public_ips: Sequence[str] = ()
 
     @property
     def operator_token(self) -> str | None:
         """The admin token: given, or in the environment, where other users do not see it."""
         return os.environ.get(ADMIN_TOKEN) if self.admin_token is None else self.admin_token
-
-    udp_port: int | None = None
-    udp_ports: tuple[int, int] | None = None
-    public_ips: Sequence[str] = ()
 
     def check(self) -> None:
         """Raise CommandError for options that do not go together, or files that are not there."""
@@ -171,10 +170,9 @@ def serve(
     such bound. When it is to stop, sessions may go on for ``drain_timeout`` seconds; a second
     signal ends them at once.
     ``admin_token`` (or the environment's ``RTCSTREAM_ADMIN_TOKEN``) opens the page at ``/admin``.
-    ``cors_origins`` are as in ``Stream.app``, for all that is served here. Media take ``udp_port``
-    for all peers together, or ports from the first to the last of ``udp_ports``; any free ones by
-    default. ``public_ips`` are announced in place of this machine's own addresses, where others
-    reach it through NAT or from outside its container.
+    Media take ``udp_port`` for all peers together, or ports from the first to the last of
+    ``udp_ports``; any free ones by default. ``public_ips`` are announced in place of this machine's
+    own addresses, where others reach it through NAT or from outside its container.
 
     Raises CommandError when it cannot: the port is in use, a file is missing.
     """
@@ -294,7 +292,7 @@ async def _site(
         shutdown_timeout=SHUTDOWN_TIMEOUT,
         lingering_time=LINGERING,
         auto_decompress=False,  # nobody has reason to compress an offer, and a bomb is small
-        logger=_http_log(),
+        logger=http_log(),
         max_line_size=options.limits.header,
         max_field_size=options.limits.header,
         max_headers=options.limits.headers,
@@ -345,11 +343,7 @@ def _rooted(
     names = [*options.cors_origins, options.host, socket.gethostname()]
     hosts = trusted_hosts([*names, f"{socket.gethostname()}.local"])
     # Both the Host that came and the one that a proxy tells of: many pass on what clients tell.
-    application.middlewares[0:0] = [
-        *(hosts, guards[0], hosts),
-        *guards[1:],
-        not_found(application),
-    ]
+    application.middlewares[0:0] = [hosts, guards[0], hosts, *guards[1:], not_found(application)]
     return application
 
 
@@ -378,26 +372,6 @@ def _tls(options: ServerOptions) -> ssl.SSLContext | None:
     else:
         self_signed(context)
     return context
-
-
-class _OneLine(logging.Filter):
-    """Broken HTTP is its client's affair: a line at "info" without a traceback."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
-            record.msg, record.args = "a request was not HTTP: %r", (str(error)[:200],)
-            record.exc_info = None
-            record.levelno, record.levelname = logging.INFO, "INFO"
-            return logger.isEnabledFor(logging.INFO)
-        return True
-
-
-def _http_log() -> logging.Logger:
-    log = logging.getLogger("rtcstream.http")
-    if not log.filters:
-        log.addFilter(_OneLine())
-    return log
 
 
 def _cannot_listen(error: OSError, options: ServerOptions) -> str:

@@ -32,6 +32,8 @@ _ALIASES = {
     "VideoChunk": VideoChunk,
 }
 _OURS = (Box, Keypoints, Mask, Plot, Tag, Text)
+_OPTIONS = {Range: "Range(1, 20)", Label: "Label('Words')", MaxSize: "MaxSize(1 << 20)"}
+"""Those of a control, each with an example."""
 _FOREIGN = {
     "PIL.Image.Image": "an array of it, `np.asarray(picture)`, as `RGBImage`",
     "torch.Tensor": "an array of it, `tensor.cpu().numpy()`",
@@ -61,7 +63,7 @@ def _shown(hint: Any) -> str:
         return "np.ndarray"
     if origin is not None and arguments:
         return f"{getattr(origin, '__name__', origin)}[{', '.join(map(_shown, arguments))}]"
-    return _shown_value(hint) if not isinstance(hint, type) else _shown_class(hint)
+    return _shown_class(hint) if isinstance(hint, type) else _shown_value(hint)
 
 
 def _shown_with_options(hint: Any) -> str:
@@ -110,17 +112,14 @@ def no_type(hint: Any, place: str = "{}", otherwise: str = "") -> str | None:
     """What to say of an annotation that is no type, or None of one that is.
 
     What is to be written instead stands in its ``place``, such as ``"-> {}"``; where that is hard
-    to tell, or is not ``otherwise`` said to be possible, that is said.
+    to tell, it is what ``otherwise`` says, if anything.
     """
     if is_type(hint):
         return None
-    text = f"{shown(hint)} is not a type"
     if isinstance(hint, types.ModuleType) and hint.__name__.endswith("Image"):
-        return f"{text}; `from rtcstream import Image` has the one to write"
+        return f"{shown(hint)} is not a type; `from rtcstream import Image` has the one to write"
     instead = _instead(hint)
-    if instead is not None:
-        return f"{text}; write `{place.format(instead)}`"
-    return f"{text}; write {otherwise}" if otherwise else text
+    return _not_a_type(hint, otherwise if instead is None else f"`{place.format(instead)}`")
 
 
 def no_parameter(hint: Any, name: str, accepted: str) -> str | None:
@@ -128,22 +127,25 @@ def no_parameter(hint: Any, name: str, accepted: str) -> str | None:
     if is_type(hint):
         return None
     several = list(hint) if isinstance(hint, list | tuple | set) else []
+    otherwise = f"`Image`, or one of {accepted}"
     for alias, media in _ALIASES.items():
         if media in several:
-            return f"{shown(hint)} is not a type; write `{name}: {alias}`"
-    kinds = any(isinstance(each, type) for each in several) or isinstance(hint, dict)
-    if kinds:
-        return f"{shown(hint)} is not a type; write `Image`, or one of {accepted}"
-    return no_type(hint, f"{name}: {{}}", f"`Image`, or one of {accepted}")
+            return _not_a_type(hint, f"`{name}: {alias}`")
+    if isinstance(hint, dict) or any(isinstance(each, type) for each in several):
+        return _not_a_type(hint, otherwise)
+    return no_type(hint, f"{name}: {{}}", otherwise)
+
+
+def _not_a_type(hint: Any, instead: str) -> str:
+    text = f"{shown(hint)} is not a type"
+    return f"{text}; write {instead}" if instead else text
 
 
 def _instead(value: Any) -> str | None:
     """The type that somebody had in mind who wrote this; None where it is hard to tell."""
+    if isinstance(value, (int, float, str, enum.Enum, *_OURS)):
+        return type(value).__name__
     match value:
-        case bool() | int() | float() | str():
-            return type(value).__name__
-        case enum.Enum() | Box() | Mask() | Keypoints() | Tag() | Text() | Plot():
-            return type(value).__name__
         case Range() | range():
             return _slider(value)
         case set() if value:
@@ -204,7 +206,7 @@ def misplaced(hint: Any) -> str | None:
     for injected in (Session, Progress):
         if hint == injected | None:
             return f"it is always there: write `{injected.__name__}`, without `None`"
-    if hint == int | None or hint == float | None or hint == str | None or hint == bool | None:
+    if hint in (int | None, float | None, str | None, bool | None):
         kind = get_args(hint)[0].__name__
         return f"a control always has a value: write `{kind}`, and its first value after `=`"
     return foreign(hint)
@@ -230,7 +232,6 @@ def no_option(what: Any) -> str:
             return f"{said}write `Range({low}, {high})`"
         case range():
             return f"{said}write `Range({what.start}, {what.stop})`"
-        case type() if what in (Range, Label, MaxSize):
-            example = {Range: "Range(1, 20)", Label: "Label('Words')", MaxSize: "MaxSize(1 << 20)"}
-            return f"{said}it has values: `{example[what]}`"
+        case type() if what in _OPTIONS:
+            return f"{said}it has values: `{_OPTIONS[what]}`"
     return f"{said}there are Range, Label and MaxSize"

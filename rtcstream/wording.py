@@ -14,7 +14,7 @@ def told(value: Any) -> str:
         return "nothing"
     if isinstance(value, float) and not math.isfinite(value):
         return "no number at all" if math.isnan(value) else "infinite"
-    if isinstance(value, bool | int | float | list | dict):
+    if isinstance(value, int | float | list | dict):
         with suppress(ValueError, TypeError, RecursionError):
             return cut(json.dumps(value, ensure_ascii=False))
     return cut(str(value))

@@ -5,6 +5,7 @@ connected and when it ends is the negotiator's: nothing of `rtcstream` is import
 """
 
 from .body import MAX_BODY, read_text
+from .files import file_in
 from .forwarded import PASSED_ON, Proxies
 from .hosts import trusted_hosts
 from .negotiator import IDENTITY, Answer, Negotiator, identity_of
@@ -39,6 +40,7 @@ __all__ = [
     "Problem",
     "Proxies",
     "add_paths",
+    "file_in",
     "identity_of",
     "origins_of",
     "parse_candidate",

@@ -5,18 +5,23 @@ Its paths are relative to where the stream is mounted. What the applications aro
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
-OPENAPI_PATHS = web.AppKey("rtcstream_openapi_paths", Mapping[str, Any])
-"""Paths of an application, for the descriptions of the streams that are mounted in it."""
-NO_PATHS: Mapping[str, Any] = {}
-
-OPENAPI_SECURITY = web.AppKey("rtcstream_openapi_security", Sequence[Mapping[str, Sequence[str]]])
-"""What a request needs one of, in such an application: names of `securitySchemes`."""
+from .components import COMPONENTS
 
 Json = dict[str, Any]
+Security: TypeAlias = Sequence[Mapping[str, Sequence[str]]]
+"""What a request needs one of: names of `securitySchemes`."""
+
+OPENAPI_PATHS = web.AppKey("rtcstream_openapi_paths", Mapping[str, Any])
+"""Paths of an application, for the descriptions of the streams that are mounted in it."""
+OPENAPI_SECURITY = web.AppKey("rtcstream_openapi_security", Security)
+"""What requests to such an application need."""
+
+ANYBODY: Security = ({},)
+NO_PATHS: Mapping[str, Any] = {}
 
 SDP = "application/sdp"
 SDPFRAG = "application/trickle-ice-sdpfrag"
@@ -112,9 +117,12 @@ def read(summary: str, responses: Json) -> Json:
     }
 
 
-def add_paths(app: web.Application, paths: Mapping[str, Any]) -> None:
-    """Have these paths of an application described, beside those that it has there already."""
-    app[OPENAPI_PATHS] = {**paths_of(app), **paths}
+def add_paths(app: web.Application, paths: Mapping[str, Any], server: str = "/") -> None:
+    """Have these paths of an application described, beside those that it has there already;
+    ``server`` is what they are below, from where the description is."""
+    servers = [{"url": server}]
+    more = {name: {"servers": servers, **item} for name, item in paths.items()}
+    app[OPENAPI_PATHS] = {**paths_of(app), **more}
 
 
 def paths_of(app: web.Application) -> Mapping[str, Any]:
@@ -123,13 +131,8 @@ def paths_of(app: web.Application) -> Mapping[str, Any]:
     return found
 
 
-def described(
-    description: Mapping[str, Any],
-    more: Mapping[str, Any],
-    security: Sequence[Mapping[str, Sequence[str]]],
-) -> Json:
-    """The description of a stream, by its `stream.json`; ``more`` are paths of others, and
-    ``security`` is what a request needs one of."""
+def described(description: Mapping[str, Any], more: Mapping[str, Any], security: Security) -> Json:
+    """The description of a stream, by its `stream.json`; ``more`` are paths of others."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -141,7 +144,7 @@ def described(
             "version": str(description["version"]),
         },
         "servers": [{"url": "./", "description": "Where the stream is mounted"}],
-        "security": [dict(each) for each in security],
+        "security": security,
         "paths": {**_paths(description.get("controls", ())), **more},
         "components": COMPONENTS,
     }
@@ -193,7 +196,7 @@ def _json(description: str, schema: Json) -> Json:
 def _options(accept: str) -> Json:
     return {
         "summary": "What may be asked here; the preflight of CORS",
-        "security": [{}],
+        "security": ANYBODY,
         "responses": {
             "204": {
                 "description": "The methods, and the media type that is taken",
@@ -313,90 +316,5 @@ UPLOAD: Json = {
             },
         ),
         **problems(400, 401, 403, 404, 408, 409, 413, 429, 507),
-    },
-}
-
-NAMES = {"type": "array", "items": {"type": "string"}}
-COMPONENTS: Json = {
-    "securitySchemes": {
-        "token": {"type": "http", "scheme": "bearer", "description": "Who may: one of `--token`"},
-        "cookie": {
-            "type": "apiKey",
-            "in": "cookie",
-            "name": "rtcstream",
-            "description": "What signing in gives in a token's place",
-        },
-        "operator": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "Whose server it is: `--admin-token`",
-        },
-        "operatorCookie": {
-            "type": "apiKey",
-            "in": "cookie",
-            "name": "rtcstream_admin",
-            "description": "What `admin/sign-in` gives in its place",
-        },
-    },
-    "schemas": {
-        "Problem": {
-            "description": "RFC 9457: what was wrong, and what to do about it",
-            "type": "object",
-            "required": ["type", "title", "status", "detail"],
-            "properties": {
-                "type": {"const": "about:blank"},
-                "title": {"type": "string", "minLength": 1},
-                "status": {"type": "integer", "minimum": 400, "maximum": 599},
-                "detail": {"type": "string", "minLength": 1},
-            },
-        },
-        "QueueEvent": {
-            "oneOf": [
-                {
-                    "type": "object",
-                    "required": ["position", "estimate"],
-                    "properties": {
-                        "position": {"type": "integer", "minimum": 0},
-                        "estimate": {"type": ["number", "null"], "description": "Seconds"},
-                    },
-                },
-                {
-                    "type": "object",
-                    "required": ["ticket"],
-                    "properties": {"ticket": {"type": "string"}},
-                },
-            ]
-        },
-        "Control": {
-            "type": "object",
-            "required": ["name", "label", "type", "default"],
-            "properties": {
-                "name": {"type": "string"},
-                "label": {"type": "string"},
-                "type": {
-                    "enum": ["choice", "integer", "number", "boolean", "string", "point", "file"]
-                },
-                "minimum": {"type": ["number", "null"]},
-                "maximum": {"type": ["number", "null"]},
-                "step": {"type": ["number", "null"]},
-                "choices": {"type": ["array", "null"]},
-            },
-        },
-        "Stream": {
-            "type": "object",
-            "required": ["version", "name", "inputs", "outputs", "controls", "iceServers"],
-            "properties": {
-                "version": {"type": "integer"},
-                "name": {"type": "string"},
-                "title": {"type": "string"},
-                "description": {"type": "string"},
-                "inputs": NAMES,
-                "outputs": NAMES,
-                "controls": {"type": "array", "items": {"$ref": "#/components/schemas/Control"}},
-                "limits": {"type": "object"},
-                "gallery": {"type": "boolean"},
-                "iceServers": {"type": "array", "items": {"type": "object", "required": ["urls"]}},
-            },
-        },
     },
 }

@@ -18,8 +18,9 @@ from aiohttp.typedefs import Handler
 
 from .body import read_chunks, read_text
 from .events import send_events
+from .files import file_in
 from .negotiator import Negotiator, identity_of
-from .openapi import OPENAPI_SECURITY, described, paths_of
+from .openapi import ANYBODY, OPENAPI_SECURITY, described, paths_of
 from .origins import CORS_ORIGINS, SAME_ORIGIN, Origins
 from .problem import Problem, session_not_found
 from .sdpfrag import FragmentError, parse_fragment
@@ -32,7 +33,6 @@ GALLERY = web.AppKey("rtcstream_gallery", bool)
 SDP = "application/sdp"
 SDPFRAG = "application/trickle-ice-sdpfrag"
 
-ANYBODY: Sequence[Mapping[str, Sequence[str]]] = ({},)
 NO_CACHE = {"Cache-Control": "no-cache"}  # ask each time; ETag makes asking cheap
 PAGE_HEADERS = NO_CACHE | {
     "Content-Security-Policy": (
@@ -96,7 +96,7 @@ class _Routes:
     def __init__(self, negotiator: Negotiator, page: Path, static: Path) -> None:
         self._negotiator = negotiator
         self._page = page
-        self._static = static.resolve()
+        self._static = static
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         return web.FileResponse(self._page, headers=PAGE_HEADERS)
@@ -108,12 +108,10 @@ class _Routes:
         return web.Response(status=307, headers={"Location": location})
 
     async def static(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["file"]
-        with suppress(OSError, ValueError):  # missing, too long, or with a NUL in it
-            path = (self._static / name).resolve(strict=True)
-            if path.is_relative_to(self._static) and path.is_file():
-                return web.FileResponse(path, headers=NO_CACHE)
-        raise Problem(404, "File not found", "Look at the address: there is no such file.")
+        path = file_in(self._static, request.match_info["file"])
+        if path is None:
+            raise Problem(404, "File not found", "Look at the address: there is no such file.")
+        return web.FileResponse(path, headers=NO_CACHE)
 
     async def describe(self, request: web.Request) -> web.StreamResponse:
         # A NaN would leave the page with a JSON error and no cause: better found here.

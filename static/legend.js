@@ -75,8 +75,7 @@ const NOUNS = { box: ["box", "boxes"], mask: ["mask", "masks"], keypoints: ["set
  * @param {Drawing[]} drawings
  */
 function summaryOf(drawings) {
-  /** The label is what has the colour, and null where there is none. */
-  /** @type {Map<string, { text: string, count: number, label: string | null }>} */
+  /** The label is what has the colour, and null where there is none. @type {Map<string, { text: string, count: number, label: string | null }>} */
   const summary = new Map();
   for (const each of drawings) {
     if (each.type === "text") {

@@ -11,7 +11,7 @@ const painted = new WeakMap();
  * @param {string} runs
  * @param {(begin: number, end: number) => void} fill
  */
-export function unpack(runs, fill) {
+function unpack(runs, fill) {
   const bytes = atob(runs);
   let [at, length, shift, inside] = [0, 0, 0, false];
   for (let index = 0; index < bytes.length; index += 1) {

@@ -5,7 +5,7 @@ const MOST = 6;
 const PAST_MS = 3_000;
 const GONE_MS = 60_000;
 
-/** @typedef {{ element: HTMLElement, body: HTMLElement, told: number }} Item when it was told last, ms */
+/** @typedef {{ element: HTMLElement, told: number }} Item when it was told last, ms */
 
 export class Notices {
   #list;
@@ -23,8 +23,8 @@ export class Notices {
    * @param {import("./words.js").Words} words
    */
   show(key, level, { title, text, details = [] }) {
-    const item = this.#item(key, level);
-    item.body.replaceChildren(element("strong", title), element("p", text));
+    const body = this.#item(key, level);
+    body.append(element("strong", title), element("p", text));
     if (!details.length) return;
     const more = element("div", "", "notice-details");
     for (const [heading, content] of details) {
@@ -32,7 +32,7 @@ export class Notices {
       part.append(element("h3", heading), element("pre", content));
       more.append(part);
     }
-    item.body.append(more);
+    body.append(more);
   }
 
   /** @param {import("./contract.js").LogMessage} message */
@@ -42,7 +42,7 @@ export class Notices {
     const known = this.#items.get(key);
     if (!known) {
       const parts = [element("code", message), element("span", times, "count"), element("span", "", "age")];
-      return this.#item(key, level).body.append(...parts);
+      return this.#item(key, level).append(...parts);
     }
     known.told = performance.now();
     delete known.element.dataset.past;
@@ -68,8 +68,8 @@ export class Notices {
 
   /** What was told last that is an error of the function's, or "". */
   get lastError() {
-    const keys = [...this.#items.keys()].filter((key) => key.startsWith("log error "));
-    return keys.length ? keys[keys.length - 1].slice("log error ".length) : "";
+    const key = [...this.#items.keys()].findLast((each) => each.startsWith("log error "));
+    return key?.slice("log error ".length) ?? "";
   }
 
   /** @param {string} key */
@@ -86,7 +86,7 @@ export class Notices {
   /**
    * @param {string} key
    * @param {string} level
-   * @returns {{ body: HTMLElement }}
+   * @returns {HTMLElement} what has its words
    */
   #item(key, level) {
     this.remove(key);
@@ -97,11 +97,11 @@ export class Notices {
     close.setAttribute("aria-label", "Dismiss");
     close.addEventListener("click", () => this.remove(key));
     item.append(body, close);
-    this.#items.set(key, { element: item, body, told: performance.now() });
+    this.#items.set(key, { element: item, told: performance.now() });
     this.#list.prepend(item);
     const oldest = [...this.#items.keys()].slice(0, -MOST);
     for (const each of oldest) this.remove(each);
-    return { body };
+    return body;
   }
 }
 

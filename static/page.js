@@ -105,6 +105,12 @@ const generates = () => description?.inputs.length === 0;
 /** Whether one sends, and the others watch. */
 const hasSource = () => Boolean(description?.shared) && !generates();
 
+/** Whether this page sees what another sends. */
+const watches = () => document.body.dataset.watching === "true";
+
+/** Whether the function does its work, by the `state` that the server tells. @param {string} state */
+const works = (state) => ["running", "thinking"].includes(state);
+
 /** Whether its function takes a recording, made between two clicks. */
 const records = () => description?.take?.kind === "recording";
 
@@ -186,18 +192,13 @@ function finish() {
   waitsForSource = false;
   document.body.dataset.watching = "false";
   setStarted(false);
-  controls?.detach();
-  turns.live = false;
+  pause();
   lost.hide();
   readout.stop();
   waterfall.clear();
   devices.close();
   stage.camera = stage.result = null;
   rest();
-  find("state").textContent = "";
-  bar.showTime(null);
-  for (const id of ["progress", "again", "record"]) find(id).hidden = true;
-  showRecording(false);
   bar.showStatus("idle");
 }
 
@@ -305,20 +306,17 @@ stream.on("stats", (stats) => {
   readout.hear(stats);
   stage.overlay?.age?.measured({ function: stats.function_ms, clock: stats.clock });
   waterfall.show(stats.stages ?? {});
-  notices.age(["running", "thinking"].includes(doing) && Boolean(stats.fps_out));
+  notices.age(works(doing) && Boolean(stats.fps_out));
 });
 stream.on("state", ({ value }) => {
   doing = value;
-  failed &&= !["running", "thinking"].includes(value);
+  failed &&= !works(value);
   find("state").textContent = value === "running" && !generates() ? "" : value;
   find("again").hidden = value !== "finished" || !generates();
   showRecording(value === "recording");
-  if (["running", "thinking", "finished"].includes(value)) find("progress").hidden = true;
+  if (works(value) || value === "finished") find("progress").hidden = true;
   if (failed && value === "finished") stage.placeholder = "It failed: see the message below";
-  else if (description) {
-    const watching = document.body.dataset.watching === "true";
-    stage.placeholder = turns.waiting(value) ?? waitingFor(value, description, watching);
-  }
+  else if (description) stage.placeholder = turns.waiting(value) ?? waitingFor(value, description, watches());
 });
 stream.on("progress", ({ value, text }) => {
   find("progress").hidden = value >= 1;
@@ -337,7 +335,7 @@ stream.on("queue", (event) => {
 });
 stream.on("end", async ({ reason }) => {
   if (!started) return; // Stop was pressed while this was on its way
-  const watched = document.body.dataset.watching === "true";
+  const watched = watches(); // which `finish` forgets
   if (reason === "time_limit") {
     finish();
     await null; // the stream itself ends when all have heard of it

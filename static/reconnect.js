@@ -16,7 +16,7 @@ const DISCONNECTED_MS = 2_000;
 const CHANGED_MS = 10_000;
 
 /** What the server says when it ends and may be started again. */
-const RESTARTS = ["the server stopped"];
+const STOPPED = "the server stopped";
 /** And when a shared stream has lost its source, and may have another. */
 const SOURCE_LEFT = "the source has stopped";
 /** Refusals that may be taken back: of HTTP, and those of a stream that has no source, or has one, just now. */
@@ -34,7 +34,7 @@ export const isPatient = (attempt) => attempt >= PAUSES.length;
  * @param {import("./plan.js").Plan} plan
  */
 export function goesOn(reason, { reconnect, waits }) {
-  if (reconnect && RESTARTS.includes(reason)) return new StreamError("channel-closed", "The server was stopped.");
+  if (reconnect && reason === STOPPED) return new StreamError("channel-closed", "The server was stopped.");
   return waits && reason === SOURCE_LEFT ? new StreamError("source-left", "Nobody is sending any more.") : null;
 }
 

@@ -51,9 +51,9 @@ export class Results {
 
   /** For a result without a name. @param {Kind} kind @param {string | null} name the server's */
   #title(kind, name) {
-    const others = [...this.#shown].filter(([other, shown]) => other !== name && TITLES[shown.kind] === TITLES[kind]);
-    const before = others.length;
-    return before ? `${TITLES[kind]} ${before + 1}` : TITLES[kind];
+    const title = TITLES[kind];
+    const others = [...this.#shown].filter(([other, shown]) => other !== name && TITLES[shown.kind] === title);
+    return others.length ? `${title} ${others.length + 1}` : title;
   }
 
   /** Another run: nothing of the last one is left, but for conversations, which go on. */

@@ -139,7 +139,7 @@ export class RtcStream extends EventTarget {
   /** Begins a turn of speech, or ends it and lets the function answer: push to talk. @param {boolean} on */
   turn(on) {
     const channel = this.#channel;
-    this.#life.hush.press(on);
+    this.#life.hush.press(on); // at once, also where the word does not arrive
     channel.send({ type: "turn", on });
   }
 

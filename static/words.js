@@ -142,7 +142,7 @@ const ORDINAL = new Intl.PluralRules("en", { type: "ordinal" });
 const SUFFIX = { one: "st", two: "nd", few: "rd", other: "th" };
 
 /** @param {number} position */
-export const ordinal = (position) => `${position}${SUFFIX[ORDINAL.select(position)]}`;
+const ordinal = (position) => `${position}${SUFFIX[ORDINAL.select(position)]}`;
 
 /** @param {number} seconds */
 function roughly(seconds) {

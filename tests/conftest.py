@@ -6,8 +6,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol, Unpack
+from typing import ClassVar, Protocol, Unpack
 
+import aiohttp
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, async_playwright
@@ -16,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from rtcstream.vad import Energy
 from tests import browser
+from tests.counting import Counts
 from tests.leaks import no_leaks
 
 
@@ -123,6 +125,23 @@ def serve() -> Serve:
 def leaks() -> Leaks:
     """Fails the test for tasks, threads and descriptors left behind: `async with leaks():`."""
     return no_leaks
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """A browser without a page: it keeps cookies, of addresses too."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield session
+
+
+@pytest.fixture
+def counting() -> type[Counts]:
+    """The class that counts pictures, with a log of its own."""
+
+    class Counting(Counts):
+        log: ClassVar = []
+
+    return Counting
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ from rtcstream.transport.sender import VideoSender
 from rtcstream.types import Peer
 from tests.conftest import Leaks, Serve
 from tests.pictures import plain, scene
+from tests.waiting import until
 
 
 def flip(image: Image) -> Image:
@@ -58,12 +59,6 @@ def server(peer: testing.TestPeer) -> PeerConnection:
 def sctp(connection: PeerConnection) -> RTCSctpTransport:
     assert connection.sctp is not None
     return connection.sctp
-
-
-async def until(condition: Any, timeout: float = 5.0) -> None:
-    async with asyncio.timeout(timeout):
-        while not condition():  # noqa: ASYNC110 - aiortc has no events for these
-            await asyncio.sleep(0.01)
 
 
 async def test_error_that_cannot_be_told_loses_one_frame() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from html import unescape
 from typing import Any
 from urllib.parse import urljoin
@@ -31,13 +31,6 @@ Serve = Callable[..., contextlib.AbstractAsyncContextManager[str]]
 
 def flip(image: Image) -> Image:
     return image[::-1]
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    """A browser without a page: it keeps cookies, of addresses too."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        yield session
 
 
 def served(**options: Any) -> contextlib.AbstractAsyncContextManager[str]:

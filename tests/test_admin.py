@@ -33,13 +33,6 @@ def failing(image: Image) -> Image:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    # Cookies of an address, which a client leaves out unless it is told otherwise.
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        yield session
-
-
-@pytest.fixture
 def operations() -> Operations:
     return Operations(Overload())
 

@@ -1,7 +1,9 @@
 """What is kept for who may come back, and the room that it takes: how much, and how long."""
 
 import asyncio
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -16,14 +18,6 @@ from tests.test_endings import offering
 from tests.waiting import until
 
 ICE = IceOptions(addresses=LOOPBACK)
-
-
-@pytest.fixture
-def counting() -> type[Counts]:
-    class Counting(Counts):
-        log: ClassVar = []
-
-    return Counting
 
 
 async def test_the_room_of_one_that_is_negotiated(counting: type[Counts]) -> None:
@@ -85,59 +79,17 @@ async def test_an_answer_that_got_lost_of_a_plain_function() -> None:
             await again.apply(scene(160, 120))
 
 
-async def test_instances_are_bounded_by_the_limit(counting: type[Counts]) -> None:
-    """With room for one, another visitor takes the memory of an instance that is kept; the state
-    is kept all the same."""
-    one = Stream(counting, concurrency_limit=1).sessions()
-    async with testing.connect(one) as peer:
-        assert await count(peer) == 1
-        assert peer.session is not None
-        lost = peer.session.id
-        await peer.session.end("the connection was lost", lost=True)
-    async with testing.connect(one) as other:
-        assert await count(other) == 1
-        await until(lambda: said(counting) == ["built", "closed", "built"])
-    async with testing.connect(one, resume=lost) as peer:
-        assert peer.session is not None and peer.session.state == {"pictures": 1}
-
-
-async def test_keepsakes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than are kept, the one that was lost first is given up."""
-    monkeypatch.setattr(resuming, "MOST_KEPT", 3)
-    keeper, given_up = Keeper(), []
-
-    class Worker:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def give_up(self) -> None:
-            given_up.append(self.name)
-
-    nobody = Peer(None, {})
-    for name in "abcde":
-        worker: Any = Worker(name)
-        keeper.keep(Keepsake({}, [worker, None], nobody, {name}))
-    assert given_up == ["a", "b"] and len(keeper) == 3
-    assert keeper.take("a", nobody) is None
-    assert keeper.take("d", nobody) is not None
-    assert keeper.take("d", nobody) is None
-    keeper.close()
-    assert given_up == ["a", "b", "c", "e"]
-    keeper.keep(Keepsake({}, [worker], nobody, {"f"}))
-    assert given_up[-1] == "e" and len(given_up) == 5
-
-
-async def test_instances_are_bounded_by_a_limit_that_streams_share(
-    counting: type[Counts],
+@pytest.mark.parametrize("concurrency_id", [None, "one of these two"])
+async def test_instances_are_bounded_by_the_limit(
+    counting: type[Counts], concurrency_id: str | None
 ) -> None:
-    """With room for one in two streams of one `concurrency_id`, a visitor of one takes the memory
-    of an instance that the other keeps, whose state is kept all the same."""
-
-    def with_room() -> Stream:
-        return Stream(counting, concurrency_limit=1, concurrency_id="one of these two")
-
-    stream, another = with_room(), with_room()
-    one, two = stream.sessions(), another.sessions()
+    """With room for one, in a stream or in two of one `concurrency_id`, another visitor takes the
+    memory of an instance that is kept; the state is kept all the same."""
+    streams = [
+        Stream(counting, concurrency_limit=1, concurrency_id=concurrency_id) for _ in range(2)
+    ]
+    one, another = (stream.sessions() for stream in streams)
+    two = one if concurrency_id is None else another
     async with testing.connect(one) as peer:
         assert await count(peer) == 1
         assert peer.session is not None
@@ -150,33 +102,41 @@ async def test_instances_are_bounded_by_a_limit_that_streams_share(
         assert peer.session is not None and peer.session.state == {"pictures": 1}
 
 
-def test_of_all_that_share_the_one_lost_first_gives_way() -> None:
-    """Whichever stream's it is; and of streams with room of their own none."""
+def keepsake(name: str, given_up: list[str]) -> Keepsake:
+    """What is kept of a session of this name, whose worker says when it is given up."""
+    worker: Any = SimpleNamespace(give_up=lambda: given_up.append(name))
+    return Keepsake({}, [worker, None], Peer(None, {}), {name})
 
-    class Room:
-        """What an `Admission` is here."""
 
-    class Worker:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def give_up(self) -> None:
-            given_up.append(self.name)
-
-    async def main() -> None:
-        room = Room()
-        keepers = [Keeper(room), Keeper(room), Keeper(Room())]
-        for index, name in [(1, "a"), (0, "b"), (2, "c"), (0, "d"), (1, "e")]:
-            worker: Any = Worker(name)
-            keepers[index].keep(Keepsake({}, [worker], Peer(None, {}), {name}))
-        keepers[0].bound_instances(2)
-        assert given_up == ["a", "b"]
-        keepers[1].bound_instances(0)
-        assert sorted(given_up) == ["a", "b", "d", "e"]
-        assert [len(each) for each in keepers] == [2, 2, 1]
-        for each in keepers:
-            each.close()
-
+async def test_keepsakes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than are kept, the one that was lost first is given up."""
+    monkeypatch.setattr(resuming, "MOST_KEPT", 3)
+    keeper, nobody = Keeper(), Peer(None, {})
     given_up: list[str] = []
-    asyncio.run(main())
+    for name in "abcde":
+        keeper.keep(keepsake(name, given_up))
+    assert given_up == ["a", "b"] and len(keeper) == 3
+    assert keeper.take("a", nobody) is None
+    assert keeper.take("d", nobody) is not None
+    assert keeper.take("d", nobody) is None
+    keeper.close()
+    assert given_up == ["a", "b", "c", "e"]
+    keeper.keep(keepsake("f", given_up))
+    assert given_up[-1] == "f" and len(given_up) == 5
+
+
+async def test_of_all_that_share_the_one_lost_first_gives_way() -> None:
+    """Whichever stream's it is; and of streams with room of their own none."""
+    room: WeakSet[Keeper] = WeakSet()
+    keepers = [Keeper(room), Keeper(room), Keeper()]
+    given_up: list[str] = []
+    for index, name in [(1, "a"), (0, "b"), (2, "c"), (0, "d"), (1, "e")]:
+        keepers[index].keep(keepsake(name, given_up))
+    keepers[0].bound_instances(2)
+    assert given_up == ["a", "b"]
+    keepers[1].bound_instances(0)
+    assert sorted(given_up) == ["a", "b", "d", "e"]
+    assert [len(each) for each in keepers] == [2, 2, 1]
+    for each in keepers:
+        each.close()
     assert sorted(given_up) == ["a", "b", "c", "d", "e"]

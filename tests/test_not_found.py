@@ -29,12 +29,6 @@ async def own(request: web.Request) -> web.StreamResponse:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
 async def url() -> AsyncIterator[str]:
     """A server as the gallery is one, with one stream."""
     app = web.Application()

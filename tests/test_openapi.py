@@ -37,8 +37,14 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 60
-"""Requests of each operation."""
+REQUESTS = settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+"""How many are made of each operation: the same each time."""
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
 for media_type in ("application/sdp", "application/trickle-ice-sdpfrag"):
@@ -126,13 +132,7 @@ def test_every_answer_is_described(api: Api) -> None:
     description has, and never a 500."""
     for operation in api.operations():
 
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        )
+        @REQUESTS
         @given(case=operation.as_strategy(), operator=st.booleans())
         def check(case: Any, operator: bool) -> None:
             api.ask(case, headers=BEARER if operator and "/admin" in case.path else {})
@@ -228,13 +228,7 @@ def test_signing_in_is_described(guarded: Api) -> None:
                 continue
             operation = guarded.schema[path][method]
 
-            @settings(
-                max_examples=EXAMPLES,
-                deadline=None,
-                database=None,
-                derandomize=True,
-                suppress_health_check=list(HealthCheck),
-            )
+            @REQUESTS
             @given(case=operation.as_strategy())
             def check(case: Any) -> None:
                 guarded.ask(case)

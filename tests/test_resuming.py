@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,14 +20,6 @@ from tests.test_endings import offering
 from tests.waiting import until
 
 ICE = IceOptions(addresses=LOOPBACK)
-
-
-@pytest.fixture
-def counting() -> type[Counts]:
-    class Counting(Counts):
-        log: ClassVar = []
-
-    return Counting
 
 
 @pytest.fixture

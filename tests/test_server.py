@@ -6,7 +6,6 @@ import logging
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,6 @@ def flip(image: Image, strength: int = 3, on: bool = True) -> Image:
     More than the page needs to know.
     """
     return image[::-1]
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 @pytest.fixture

@@ -283,66 +283,6 @@ async def test_plain_function_never_runs_on_the_event_loop() -> None:
     assert threads[1] is threading.main_thread()
 
 
-async def test_class_is_built_called_and_closed_once_per_session() -> None:
-    """A class keeps its state for one session, all on that session's thread."""
-    log: list[tuple[str, int, threading.Thread]] = []
-
-    class Counter:
-        def __init__(self) -> None:
-            self.count = 0
-            self.note("built")
-
-        def note(self, what: str) -> None:
-            log.append((what, self.count, threading.current_thread()))
-
-        def __call__(self, image: Image) -> tuple[Image, int]:
-            self.count += 1
-            self.note("called")
-            return image, self.count
-
-        def close(self) -> None:
-            self.note("closed")
-
-    stream = Stream(Counter)
-    for _ in range(2):
-        async with testing.connect(stream) as peer:
-            for expected in (1, 2):
-                await peer.apply(scene())
-                assert await peer.result() == expected
-            assert {"loading", "running"} <= {
-                m["value"] for m in peer.messages if m["type"] == "state"
-            }
-    await _until(lambda: len(log) == 8)
-    assert [what for what, _, _ in log[:4]] == ["built", "called", "called", "closed"]
-    assert len({thread for _, _, thread in log[:4]}) == 1
-    assert log[0][2] is not log[4][2]
-
-
-async def test_instance_is_shared_and_called_one_at_a_time() -> None:
-    """An instance serves all sessions with one state, never two calls at once."""
-
-    class Shared:
-        calls = 0
-        inside = 0
-        most = 0
-
-        def __call__(self, image: Image) -> tuple[Image, int]:
-            self.inside += 1
-            self.most = max(self.most, self.inside)
-            self.calls += 1
-            time.sleep(0.02)
-            self.inside -= 1
-            return image, self.calls
-
-    shared = Shared()
-    sessions = Stream(shared).sessions()
-    async with testing.connect(sessions) as one, testing.connect(sessions) as two:
-        for _ in range(5):
-            await asyncio.gather(one.apply(scene()), two.apply(scene()))
-    assert shared.calls >= 10
-    assert shared.most == 1
-
-
 async def test_session_is_injected() -> None:
     """A `Session` parameter can keep state, send, receive, report and close."""
 
@@ -385,12 +325,6 @@ async def test_max_fps_bounds_the_calls() -> None:
             await asyncio.sleep(1 / 60)
         took = time.monotonic() - began  # longer than a second, where much else runs
         assert 3 <= len(peer.pictures) - before <= 5 * took + 3
-
-
-async def _until(condition: Any, timeout: float = 5.0) -> None:
-    async with asyncio.timeout(timeout):
-        while not condition():  # noqa: ASYNC110 - threads have no event to wait for
-            await asyncio.sleep(0.01)
 
 
 async def test_stages_of_a_picture_are_told() -> None:
