@@ -17,7 +17,9 @@ def told(value: Any) -> str:
     if isinstance(value, int | float | list | dict):
         with suppress(ValueError, TypeError, RecursionError):
             return cut(json.dumps(value, ensure_ascii=False))
-    return cut(str(value))
+    with suppress(ValueError, RecursionError):
+        return cut(str(value))
+    return "more than can be shown"  # it is nested too deep, or a number of thousands of digits
 
 
 def cut(text: str) -> str:

@@ -240,6 +240,17 @@ def test_a_value_that_is_rejected(control: Control, value: Any, sentence: str) -
     assert len(str(caught.value)) < 200
 
 
+def test_a_value_that_cannot_be_shown() -> None:
+    """What is nested deeper than Python can say, or has more digits, is rejected like anything
+    else."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in (deep, 10**5000, {"a": 10**5000}):
+        with pytest.raises(ControlError, match="not more than can be shown"):
+            ON.parse(value)
+
+
 @pytest.mark.parametrize("control", ALL, ids=lambda control: control.name)
 @few
 @given(value=anything | near)
