@@ -12,11 +12,17 @@ import cv2
 
 from rtcstream import LoadingFailed
 
-INSTALL = "pip install 'rtcstream[models]' (in a checkout: .venv/bin/pip install -e '.[models]')"
-
 T = TypeVar("T")
 Tell: TypeAlias = Callable[[float, str], None]
 """Tells how far it is, 0..1, and what it does."""
+
+
+def extra(name: str) -> str:
+    """How to install what an extra brings."""
+    return f"pip install 'rtcstream[{name}]' (in a checkout: .venv/bin/pip install -e '.[{name}]')"
+
+
+INSTALL = extra("models")
 
 
 class Missing(LoadingFailed):

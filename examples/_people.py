@@ -53,8 +53,9 @@ def weights() -> Path:
         if (path := Path(folder, WEIGHTS)).is_file():
             return path
     raise Missing(
-        f"This example needs weights that find people: {INSTALL} (Python 3.11 or 3.12; that one "
-        "file is all that is used of it), or name a network with `-- --segmenter FILE`"
+        f"This example needs weights that find people: {INSTALL} (in a checkout by .venv/bin/pip; "
+        "Python 3.11 or 3.12; one file is all that is used of it), or name a network with "
+        "`-- --segmenter FILE`"
     )
 
 

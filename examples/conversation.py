@@ -24,6 +24,7 @@ import numpy as np
 
 from rtcstream import LoadingFailed, Said, Samples, Session, Stream, Utterance
 from rtcstream.examples._completions import NoAnswer, ask
+from rtcstream.examples._models import extra
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def recognizer() -> Callable[[Utterance], str]:
         from moonshine_voice import ModelArch, Transcriber, get_model_path
     except ImportError:
         raise LoadingFailed(
-            "This example needs moonshine-voice: pip install 'rtcstream[conversation]'"
+            f"This example needs moonshine-voice: {extra('conversation')}"
         ) from None
     model: Any = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY)
     alone = threading.Lock()

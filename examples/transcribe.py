@@ -6,6 +6,7 @@ It needs the ``speech`` extra: pip install 'rtcstream[speech]'
 from typing import Annotated, Any
 
 from rtcstream import Block, Channels, LoadingFailed, Rate, Samples, Stream
+from rtcstream.examples._models import extra
 
 
 class Transcribe:
@@ -15,9 +16,7 @@ class Transcribe:
         try:
             from pocketsphinx import Decoder, Endpointer
         except ImportError:
-            raise LoadingFailed(
-                "This example needs pocketsphinx: pip install 'rtcstream[speech]'"
-            ) from None
+            raise LoadingFailed(f"This example needs pocketsphinx: {extra('speech')}") from None
         self.said: list[str] = []
         self.decoder: Any = Decoder(samprate=16_000, loglevel="FATAL")
         self.endpointer: Any = Endpointer(sample_rate=16_000)

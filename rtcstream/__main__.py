@@ -1,6 +1,7 @@
 """The command line: ``python -m rtcstream [NAME | app.py[:stream] | package.module:stream]``."""
 
 import argparse
+import difflib
 import faulthandler
 import logging
 import os
@@ -152,6 +153,19 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _instead(unknown: Sequence[str], options: argparse.Namespace) -> str:
+    """What may have been meant by options that there are not."""
+    option = unknown[0].partition("=")[0]
+    if not option.startswith("--"):
+        return ""
+    known = [f"--{name.replace('_', '-')}" for name in vars(options) if name != "target"]
+    if close := difflib.get_close_matches(option, known, 1):
+        return f"; did you mean {close[0]}?"
+    if options.target is None:
+        return ""
+    return f"; what is the program's own follows --: {options.target} -- {' '.join(unknown)}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, or 1 after one line on stderr."""
     if arguments is None:
@@ -161,7 +175,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["bench"]:
         return benching.main(given[1:])
     mine, program = _split(given)
-    options = parser().parse_args(mine)
+    command = parser()
+    options, unknown = command.parse_known_args(mine)
+    if unknown:
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{_instead(unknown, options)}")
     logs.configure(getattr(logging, options.log_level.upper()), options.log_format)
     try:
         if options.list:

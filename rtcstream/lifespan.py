@@ -88,11 +88,13 @@ class Lifespan:
             self._loop.call_soon_threadsafe(self._plan)
 
     def _log(self, error: BaseException) -> None:
-        if not isinstance(error, LoadingFailed):
-            logger.error("%s() failed", _name(self._load), exc_info=error)
-        elif self._said != str(error):  # it is tried again every few seconds
-            self._said = str(error)
+        if self._said == repr(error):  # it is tried again every few seconds
+            return
+        self._said = repr(error)
+        if isinstance(error, LoadingFailed):
             logger.error("%s", error)
+        else:
+            logger.error("%s() failed", _name(self._load), exc_info=error)
 
     def _plan(self) -> None:
         self._cancel_timer()

@@ -167,10 +167,7 @@ def _to_uint8(picture: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = float(picture.min()), float(picture.max())
     # Rounding may leave 0..1 by a little; anything more is a mistake, and clipping would hide it.
     if not (low >= -1e-3 and high <= 1 + 1e-3):
-        raise ResultError(
-            f"a float image must lie in 0..1, but this one {_beyond(low, high)}; "
-            "divide it by 255, np.clip it, or return .astype(np.uint8)"
-        )
+        raise ResultError(f"a float image must lie in 0..1, but this one {_beyond(low, high)}")
     scaled: NDArray[Any] = np.clip(picture, 0, 1) * 255
     return np.asarray(np.rint(scaled), np.uint8)
 
@@ -178,8 +175,9 @@ def _to_uint8(picture: NDArray[Any]) -> NDArray[np.uint8]:
 def _beyond(low: float, high: float) -> str:
     # Without the numbers, which differ from frame to frame: repeats are counted by their words.
     if low == low and high == high:
-        return "goes above 1" if high > 1 else "goes below 0"
-    return "has NaN in it"
+        where = "goes above 1" if high > 1 else "goes below 0"
+        return f"{where}; divide it by 255, np.clip it, or return .astype(np.uint8)"
+    return "has NaN in it; np.nan_to_num makes 0 of each"
 
 
 def _to_colour(picture: NDArray[np.uint8], channels: Channels) -> NDArray[np.uint8]:

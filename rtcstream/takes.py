@@ -31,6 +31,11 @@ class Recording:
         self._parts = [samples] if isinstance(samples, np.ndarray) else samples
         self._folder: TemporaryDirectory[str] | None = None
 
+    def __repr__(self) -> str:
+        channels = self._parts[0].shape[0]
+        sound = "mono" if channels == 1 else f"{channels} channels"
+        return f"{type(self).__name__}({self.seconds:.1f} s, {sound}, {self.rate} Hz)"
+
     @cached_property
     def samples(self) -> NDArray[Any]:
         """The sound, joined when it is first asked for: by the function, on its own thread."""

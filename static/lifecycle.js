@@ -7,6 +7,7 @@ import { Plan } from "./plan.js";
 import { GIVE_UP_MS, Pause, Silence } from "./reconnect.js";
 import { goesOn, hasSourceLeft, isEmpty, isFinal, isPatient, pauseBefore, sameStream, watchOver } from "./reconnect.js";
 import { firstFrame } from "./frames.js";
+import { overlong } from "./signaling.js";
 
 /** @typedef {import("./contract.js").ServerMessage} ServerMessage */
 
@@ -174,13 +175,17 @@ export class Lifecycle {
       watchOver(connection.pc, signal, () => this.#began && this.#fail(signal, connection.lost()));
     }
     const sdp = await connection.offer();
-    const resource = await this.#signaling.offer(sdp, this.plan.values, { resume: this.#id, ticket });
+    const { values } = this.plan;
+    const resource = await this.#signaling.offer(sdp, values, { resume: this.#id, ticket });
     if (signal.aborted) void resource.delete();
     signal.throwIfAborted();
     this.#id = resource.id;
     this.#discard(this.#former);
     this.#former = null;
     await connection.open(resource);
+    const late = overlong(values);
+    // A session that ends meanwhile tells so by itself.
+    if (Object.keys(late).length) connection.channel.set(late).catch(() => {});
   }
 
   /** Closes what the server does not miss, unless its last picture is on screen. @param {Connection | null} connection */

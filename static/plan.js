@@ -6,7 +6,7 @@
  * @property {MediaStreamTrack[] | (() => Promise<MediaStreamTrack[]>)} [tracks] what to send, at most one of a kind; or
  *     what gets them, called when it is this page's turn, and again if they have ended when it has waited once more
  * @property {Values | (() => Values)} [values] the controls' first values, so that the very first frame already has
- *     them; or what gives them
+ *     them, but for texts too long for an address, which follow at once; or what gives them
  * @property {boolean} [watch] sends nothing, and sees what another sends (a shared stream's source)
  * @property {boolean} [reconnect] when the connection is lost later on, or the server starts again, it is made anew
  *     for two minutes (from when this computer is online), with the same tracks, the values that hold and the server's

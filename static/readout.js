@@ -16,11 +16,15 @@ const FIGURES = {
 /** Figures of pictures. */
 const PICTURE = ["fps", "size"];
 
+/** The server says its own once a second; what it said longer ago than this holds no more, ms. */
+const STALE = 4000;
+
 export class Readout {
   /** @type {Map<string, HTMLElement>} */
   #values = new Map();
   /** @type {StatsMessage | null} */
   #server = null;
+  #heard = 0;
   #timer = 0;
 
   /** @param {HTMLElement} list a `dl` */
@@ -53,6 +57,7 @@ export class Readout {
   /** @param {StatsMessage} stats */
   hear(stats) {
     this.#server = stats;
+    this.#heard = performance.now();
   }
 
   /** @param {() => Promise<Measured>} measure */
@@ -69,7 +74,8 @@ export class Readout {
 
   /** @param {Measured} browser */
   #write(browser) {
-    for (const [key, value] of this.#values) value.textContent = FIGURES[key][1](browser, this.#server) ?? "–";
+    const server = performance.now() - this.#heard < STALE ? this.#server : null;
+    for (const [key, value] of this.#values) value.textContent = FIGURES[key][1](browser, server) ?? "–";
   }
 }
 

@@ -17,6 +17,8 @@ const ASK_MS = 4_000;
 const DELETE_MS = 2_000;
 const BUSY_MS = 400;
 const BUSY_TRIES = 8;
+/** Of the values in an address: servers and proxies take a first line of 8 KB. */
+const ADDRESS_BYTES = 6000;
 
 export class Signaling {
   /** Whether another attempt follows one that fails. */
@@ -72,9 +74,10 @@ export class Signaling {
    */
   async offer(sdp, values, { resume, ticket }) {
     const url = new URL("session", this.#base);
+    const late = overlong(values);
     for (const [name, value] of Object.entries(values)) {
       const text = textOf(value);
-      if (text !== null) url.searchParams.set(name, text);
+      if (text !== null && !(name in late)) url.searchParams.set(name, text);
     }
     const headers = {
       "Content-Type": "application/sdp",
@@ -189,4 +192,20 @@ export class Resource {
   delete() {
     return this.#signaling.delete(this.#location);
   }
+}
+
+/**
+ * The values that an address has no room for: they are set when the session has begun.
+ * @param {Values} values
+ */
+export function overlong(values) {
+  /** @type {Values} */
+  const late = {};
+  let room = ADDRESS_BYTES;
+  for (const [name, value] of Object.entries(values)) {
+    const { length } = String(new URLSearchParams([[name, textOf(value) ?? ""]]));
+    if (length > room) late[name] = value;
+    else room -= length;
+  }
+  return late;
 }

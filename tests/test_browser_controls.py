@@ -19,6 +19,7 @@ from tests.footage import (
     until,
     visit,
 )
+from tests.waiting import until as called
 
 
 def controlled(
@@ -70,6 +71,29 @@ async def test_query_string_that_cannot_be(serve: Serve, pages: Pages) -> None:
         await start(page)
         values = (await heard(page, "controls"))[0]["values"]
         assert (values["colour"], values["strength"]) == ("red", 9)
+        await stop(page)
+
+
+async def test_text_that_an_address_has_no_room_for(serve: Serve, pages: Pages) -> None:
+    """A long text, and one whose letters take many bytes, are there from the beginning."""
+    seen: set[tuple[int, str, str]] = set()
+
+    def remember(image: Image, count: int = 1, story: str = "", name: str = "") -> Image:
+        seen.add((count, story, name))
+        return image
+
+    story = "\N{CJK UNIFIED IDEOGRAPH-8BDD}" * 3000
+    async with serve(Stream(remember)) as url:
+        page = await visit(pages, url)
+        await loaded(page)
+        await page.get_by_label("story").fill(story)
+        await page.get_by_label("name").fill("x" * 2000)
+        await page.get_by_label("count").fill("7")
+        await page.get_by_label("count").press("Enter")
+        await start(page)
+        await called(lambda: (7, story, "x" * 2000) in seen)
+        assert all((count, len(name)) == (7, 2000) for count, _, name in seen)
+        await expect(page.get_by_label("story")).to_have_value(story)
         await stop(page)
 
 

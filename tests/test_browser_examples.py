@@ -94,6 +94,13 @@ async def test_the_way_back_to_the_gallery(serve: Serve, gallery: str, pages: Pa
     """An example that the gallery serves links back to it, however one came there; a stream that
     is served alone does not."""
     page = await visit(pages, f"{gallery}loopback/")
+    await page.set_viewport_size({"width": 390, "height": 800})
+    height = "document.querySelector('header.bar').offsetHeight"
+    before = await page.evaluate(height)
+    await page.locator("#status").evaluate(
+        "status => (status.textContent = 'Waiting for a source')"
+    )
+    assert await page.evaluate(height) == before, "what is below must not jump"
     await page.get_by_role("link", name="All examples").click()
     await expect(page.locator("a.example")).to_have_count(len(EXAMPLES))
     async with serve(module_of("loopback").stream) as url:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import signal
 import socket
 import sys
@@ -196,10 +197,15 @@ async def test_a_server_that_stays_away(pages: Pages, program: Program) -> None:
     """After two minutes the page gives up, and says what to do."""
     page = await visit(pages, program.url, LATER)
     await start(page)
+    figures = [page.locator(f'[data-figure="{each}"]') for each in ("fps", "function")]
+    for figure in figures:
+        await expect(figure).to_contain_text(re.compile(r"[1-9]"))
     await program.end(signal.SIGTERM)
     await status(page, "Reconnecting")
     await page.evaluate("later = 115_000")
     await expect(page.locator("#status")).to_have_text("Reconnecting")
+    for figure in figures:  # what the server said last holds no more
+        await expect(figure).to_have_text("\N{EN DASH}")
     await page.evaluate("later = 125_000")
     await expect(notice(page, "The server is gone")).to_contain_text("Start", timeout=15_000)
     await expect(page.locator("#status")).to_have_text("Ready")

@@ -172,6 +172,27 @@ async def test_the_library_silences_the_answer(pages: Pages, serve: Serve, tmp_p
         await page.evaluate("own.stop()")
 
 
+@pytest.mark.parametrize("width", [390, 660, 720, 900, 1100])
+async def test_switches_and_volume_lie_apart(pages: Pages, serve: Serve, width: int) -> None:
+    """With two switches and a volume the controls of the sound need a line, and get it."""
+    viewport = {"width": width, "height": 800}
+    async with serve(Stream(turn_taking.tone)) as url:
+        page = await visit(pages, url, viewport=viewport)
+        await expect(page.get_by_label("Hands-free")).to_be_visible()
+        boxes = [
+            await page.locator(each).bounding_box()
+            for each in ("label:has(#hands-free)", ".loudness", ".tools")
+        ]
+    for number, one in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            assert one is not None and other is not None
+            ways = (("x", "width"), ("y", "height"))
+            assert any(
+                one[at] + one[size] <= other[at] or other[at] + other[size] <= one[at]  # type: ignore[literal-required]
+                for at, size in ways
+            ), (one, other)
+
+
 async def test_a_conversation_is_shown(pages: Pages, serve: Serve) -> None:
     """A list of what was said is a conversation, which is a log to screen readers: what grows is
     added to, what was not heard is taken back, and it stays when another run begins."""

@@ -240,7 +240,9 @@ def test_a_port_in_use(command: Command) -> None:
         (["--port", "many"], "argument --port: invalid int value: 'many'"),
         (["--log-level", "loud"], "invalid choice: 'loud'"),
         (["loopback", "motion"], "unrecognized arguments: motion"),
-        (["--hos", "x"], "unrecognized arguments: --hos"),
+        (["--hos", "x"], "unrecognized arguments: --hos; did you mean --host?"),
+        (["--udp-prot=9"], "unrecognized arguments: --udp-prot=9; did you mean --udp-port?"),
+        (["app.py", "--model", "x"], "program's own follows --: app.py -- --model x\n"),
     ],
 )
 def test_what_is_no_command(

@@ -212,7 +212,7 @@ def zeros(*shape: int, dtype: Any = np.uint8) -> NDArray[Any]:
         (np.full((48, 64, 3), 255.0), "must lie in 0..1, but this one goes above 1; divide it by"),
         (np.full((48, 64), 1.01), "but this one goes above 1; divide it by 255, np.clip it"),
         (np.full((48, 64), -0.5, np.float32), "goes below 0"),
-        (np.full((48, 64), np.nan), "has NaN in it"),
+        (np.full((48, 64), np.nan), "has NaN in it; np.nan_to_num makes 0 of each"),
         (np.full((48, 64), np.inf), "goes above 1"),
     ],
     ids=lambda value: f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else None,

@@ -8,6 +8,7 @@ import pytest
 
 from rtcstream import Image, LoadingFailed, Progress, Stream, lifespan, testing
 from rtcstream.examples import conversation, transcribe
+from rtcstream.examples._models import extra
 from tests.isolated import needs_weights
 from tests.pictures import scene
 from tests.waiting import until
@@ -58,8 +59,16 @@ async def test_it_is_said_in_its_own_words(
     assert all("\n" not in record.getMessage() for record in logged)
 
 
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [(LoadingFailed, WORDS), (ValueError, "often() failed")],
+    ids=["told", "raised"],
+)
 async def test_what_is_tried_again_is_said_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    kind: type[Exception],
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A lifespan that fails with the same words again and again has one line in the log."""
     monkeypatch.setattr(lifespan, "AGAIN", 0.01)
@@ -67,7 +76,7 @@ async def test_what_is_tried_again_is_said_once(
 
     def often() -> None:
         tries.append(1)
-        raise LoadingFailed(WORDS)
+        raise kind(WORDS)
 
     with caplog.at_level(logging.ERROR):
         sessions = Stream(same, lifespan=often).sessions()
@@ -75,14 +84,14 @@ async def test_what_is_tried_again_is_said_once(
             await until(lambda: len(tries) > 3)
         await sessions.end_all("the server stopped")
     said = [each.getMessage() for each in caplog.records if each.name == "rtcstream"]
-    assert said == [WORDS], "and one more of each session that waits for it"
+    assert said == [line], "and one more of each session that waits for it"
 
 
 @pytest.mark.parametrize(
     ("example", "package", "words"),
     [
-        (transcribe, "pocketsphinx", "pocketsphinx: pip install 'rtcstream[speech]'"),
-        (conversation, "moonshine_voice", "moonshine-voice: pip install 'rtcstream[conversation]'"),
+        (transcribe, "pocketsphinx", f"pocketsphinx: {extra('speech')}"),
+        (conversation, "moonshine_voice", f"moonshine-voice: {extra('conversation')}"),
     ],
     ids=["transcribe", "conversation"],
 )

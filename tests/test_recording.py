@@ -96,6 +96,11 @@ async def test_recording_plays_again_without_a_gap() -> None:
     assert loud[first : last + 1].all()
 
 
+def test_recording_prints_what_it_is() -> None:
+    assert str(Recording(np.zeros((2, 48_000)), 48_000)) == "Recording(1.0 s, 2 channels, 48000 Hz)"
+    assert str(Utterance(np.zeros((1, 40_000)), 16_000)) == "Utterance(2.5 s, mono, 16000 Hz)"
+
+
 async def test_recording_has_a_limit() -> None:
     """At its limit a recording ends by itself, and the page is told."""
 
