@@ -61,10 +61,14 @@ class Shared(Generic[T]):
         self._made: list[T] = []
 
     def ask(self, progress: Tell) -> T:
-        """The model. Raises Missing, and whatever else making it does."""
+        """The model. Raises Missing, LoadingFailed for a network of another kind, and whatever else
+        making it does."""
         with self._lock:
             if not self._made:
-                self._made.append(self._make(progress))
+                try:
+                    self._made.append(self._make(progress))
+                except ValueError as error:
+                    raise LoadingFailed(f"The network is of another kind: {error}") from None
             return self._made[0]
 
     def load(self, progress: Tell) -> None:
@@ -80,7 +84,7 @@ class Network:
     """An ``.onnx`` file, run by onnxruntime, on an NVIDIA GPU where it can; or else by OpenCV, as
     ``.tflite`` files always are.
 
-    Raises FileNotFoundError, or what they say of a file that they cannot read.
+    Raises FileNotFoundError, or LoadingFailed for a file that they cannot read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,6 +96,13 @@ class Network:
         self.takes_bytes = False
         self._session: Any = None
         self._lock = threading.Lock()
+        try:
+            self._load(path)
+        except Exception as error:  # each of them has kinds of its own
+            said = str(error).strip().partition("\n")[0]
+            raise LoadingFailed(f"{path.name} cannot be read as a network: {said}") from error
+
+    def _load(self, path: Path) -> None:
         if path.suffix == ".tflite":
             self._run_by_opencv(cv2.dnn.readNetFromTFLite(str(path)))
             return

@@ -15,7 +15,7 @@ import numpy as np
 from rtcstream import File, Image, Label, MaxSize, Progress, Range, Stream
 from rtcstream.examples._people import people
 
-Behind = Literal["blur", "grey", "green", "picture"]
+Behind = Literal["blur", "grey", "green"]
 COLOURS = {"grey": (60, 60, 60), "green": (0, 177, 0)}
 # Of an upload that says it is enormous nothing is unpacked.
 PICTURES = {"format_whitelist": "jpeg_pipe,png_pipe,webp_pipe"}
@@ -36,13 +36,13 @@ class BackgroundBlur:
         behind: Annotated[Behind, Label("Behind you")] = "blur",
         strength: Annotated[int, Range(1, 10), Label("Blur")] = 5,
         softness: Annotated[int, Range(0, 10), Label("Softness of the edge")] = 2,
-        picture: Annotated[File | None, MaxSize(20 << 20), Label("Picture")] = None,
+        picture: Annotated[File | None, MaxSize(20 << 20), Label("Or a picture")] = None,
     ) -> Image:
         person = fitted(self.calmed(self.find(image)), image, softness)
-        if behind in COLOURS:
-            other = np.full_like(image, COLOURS[behind])
-        elif behind == "picture" and picture is not None:
+        if picture is not None:
             other = covering(self.opened(picture), image)
+        elif behind in COLOURS:
+            other = np.full_like(image, COLOURS[behind])
         else:
             other = blurred(image, person, strength)
         return cv2.blendLinear(image, other, person, 1 - person)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rtcstream import Box
+from rtcstream import Box, LoadingFailed
 from rtcstream.examples._boxes import letterbox, survivors
 from rtcstream.examples._detectors import Detector, chosen
-from rtcstream.examples._models import Missing, Network
+from rtcstream.examples._models import Missing, Network, Shared
 from tests.onnx_files import FLOAT, INT64, UINT8, Graph, cells
 
 SIDE, STRIDE = 64, 8
@@ -285,6 +285,12 @@ def test_what_cannot_be_loaded(
     many = graph.write(tmp_path / "many.onnx", {"x": ([1, 3, SIDE, SIDE], FLOAT)}, sizes)
     with pytest.raises(ValueError, match=r"outputs are of no detector known here: \{'scores_8'"):
         Detector(many, [], quiet)
+    monkeypatch.setattr("sys.argv", ["object_detection", "--model", str(many)])
+    with pytest.raises(LoadingFailed, match="is of another kind: its outputs are of no detector"):
+        Shared(chosen).ask(quiet)
+    (tmp_path / "text.onnx").write_text("hello\n" * 99, "utf-8")
+    with pytest.raises(LoadingFailed, match=r"^text\.onnx cannot be read as a network: .+"):
+        Network(tmp_path / "text.onnx")
     monkeypatch.setattr("sys.argv", ["object_detection"])
     monkeypatch.setattr("rtcstream.examples._faces.packaged", missing)
     with pytest.raises(Missing, match=r"--model FILE.onnx.*pip install 'rtcstream\[models\]'"):
