@@ -21,6 +21,8 @@ const LONGEST_PAUSE = 500;
 const MOST = 64;
 /** Bytes that may wait for the network; then a change waits here, where a newer one overtakes it. */
 const ROOM = 16_384;
+/** Bytes of a message that the server reads; what is larger it cannot tell of which control it is. */
+const LARGEST = 65_536;
 
 export class Settings {
   /** By their numbers, which grow. @type {Map<number, Change>} */
@@ -47,6 +49,9 @@ export class Settings {
   set(values) {
     const seq = ++this.#seq;
     const text = JSON.stringify({ type: "set", seq, values });
+    if (new TextEncoder().encode(text).length > LARGEST) {
+      return Promise.reject(new StreamError("rejected", "This is too long to be sent: a text may have 10,000 characters."));
+    }
     return new Promise((resolve, reject) => {
       const change = { text, names: new Set(Object.keys(values)), timer: 0, resolve, reject };
       this.#unanswered.set(seq, change);

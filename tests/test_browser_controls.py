@@ -152,7 +152,8 @@ async def test_refused_text_stays_to_be_mended(serve: Serve, pages: Pages) -> No
         await start(page)
         for label, wrong, words, still, good in (
             ("count", "1.5", "A whole number is needed.", "still 1", "3"),
-            ("name", "x" * 10_001, "Must be at most 10,000 characters long,", "still empty", "Ada"),
+            ("name", "x" * 10_001, "Must be at most 10,000 characters long,", "still empty", "Bob"),
+            ("name", "x" * 70_000, "This is too long to be sent", "still Bob", "Ada"),
         ):
             field = page.get_by_label(label, exact=False)
             message = page.locator(f'[data-control="{label}"] .control-message')
@@ -174,7 +175,7 @@ async def test_refused_text_stays_to_be_mended(serve: Serve, pages: Pages) -> No
             await expect(field).to_have_attribute("aria-invalid", "false")
             await expect(echo(page, label)).to_have_text("")
         values = (await heard(page, "controls"))[-1]["values"]
-        assert (values["count"], values["name"], values["strength"]) == (3, "Ada", 7)
+        assert (values["count"], values["name"], values["strength"]) == (3, "Ada", 8)
         await page.get_by_label("count").fill("")
         await expect(page.locator('[data-control="count"] .control-message')).not_to_be_empty()
         await page.get_by_role("button", name="Reset").click()
